@@ -1,0 +1,123 @@
+// swift-tools-version: 6.2
+import Foundation
+import PackageDescription
+
+// Tiers, lowest first: C, pure, I/O, run, executables. A target depends on its own tier or a lower one.
+let nioCore: Target.Dependency = .product(name: "NIOCore", package: "swift-nio")
+let nioPosix: Target.Dependency = .product(name: "NIOPosix", package: "swift-nio")
+let nioHTTP1: Target.Dependency = .product(name: "NIOHTTP1", package: "swift-nio")
+let nioEmbedded: Target.Dependency = .product(name: "NIOEmbedded", package: "swift-nio")
+let deque: Target.Dependency = .product(name: "DequeModule", package: "swift-collections")
+let logging: Target.Dependency = .product(name: "Logging", package: "swift-log")
+let lifecycle: Target.Dependency = .product(name: "ServiceLifecycle", package: "swift-service-lifecycle")
+let arguments: Target.Dependency = .product(name: "ArgumentParser", package: "swift-argument-parser")
+let hummingbird: Target.Dependency = .product(name: "Hummingbird", package: "hummingbird")
+let toml: Target.Dependency = .product(name: "TOMLKit", package: "TOMLKit")
+
+let package = Package(
+    name: "skywave",
+    products: [.executable(name: "skywave", targets: ["skywave"])],
+    dependencies: [
+        .package(url: "https://github.com/apple/swift-nio", from: "2.101.2"),
+        .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
+        .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
+        .package(url: "https://github.com/apple/swift-collections", from: "1.6.0"),
+        .package(url: "https://github.com/swift-server/swift-service-lifecycle", from: "2.13.0"),
+        .package(url: "https://github.com/hummingbird-project/hummingbird", from: "2.28.1", traits: []),
+        .package(url: "https://github.com/LebJe/TOMLKit", from: "0.6.0"),
+    ],
+    targets: [
+        // C
+        .systemLibrary(name: "CZlib", providers: [.apt(["zlib1g-dev"])]),
+        .systemLibrary(name: "CExpat", providers: [.apt(["libexpat1-dev"])]),
+        .systemLibrary(name: "COpenSSL", providers: [.apt(["libssl-dev"])]),
+        .target(name: "CShims"),
+
+        // Pure: values and state machines; no event loop, clock, logger or file.
+        .target(name: "XMPP", dependencies: ["CExpat", nioCore]),
+        .target(name: "ServerStreams", dependencies: ["XMPP", nioCore, deque]),
+        .target(name: "Outbox", dependencies: ["XMPP", nioCore, deque]),
+        .target(name: "Blocks", dependencies: ["XMPP", "CZlib", "CShims", nioCore]),
+        .target(name: "BridgeCore", dependencies: ["XMPP", "Outbox", nioCore, deque]),
+
+        // I/O
+        .target(name: "TLS", dependencies: ["XMPP", "ServerStreams", "COpenSSL", "CShims", nioCore]),
+        .target(name: "Transports", dependencies: ["XMPP", "Blocks", "TLS", nioCore, nioPosix, logging]),
+        .target(name: "Admin", dependencies: [nioCore, nioPosix, nioHTTP1, hummingbird, logging]),
+
+        // Run
+        .target(
+            name: "Bridge",
+            dependencies: [
+                "XMPP", "ServerStreams", "Outbox", "Blocks", "BridgeCore", "TLS", "Transports", "Admin", "CShims",
+                nioCore, nioPosix, logging, lifecycle, toml,
+            ]),
+        .executableTarget(name: "skywave", dependencies: ["Bridge", "TLS", "Admin", arguments, logging, lifecycle]),
+
+        // Measurement
+        .target(name: "CAllocationCounter", path: "Sources/Benchmarks/CAllocationCounter"),
+        .target(
+            name: "SampleTraffic", dependencies: ["XMPP", nioCore], path: "Sources/Benchmarks/SampleTraffic"),
+        .executableTarget(
+            name: "skywave-bench",
+            dependencies: [
+                "XMPP", "Outbox", "Blocks", "BridgeCore", "Bridge", "SampleTraffic", "CAllocationCounter", nioCore,
+                nioPosix, arguments,
+            ], path: "Sources/Benchmarks/skywave-bench"),
+        .executableTarget(
+            name: "skywave-load", dependencies: ["XMPP", "ServerStreams", "TLS", nioCore, nioPosix, arguments],
+            path: "Sources/Benchmarks/skywave-load"),
+
+        // Tests
+        .target(name: "TestSupport", dependencies: ["XMPP", nioCore], path: "Tests/Support"),
+        .testTarget(name: "XMPPTests", dependencies: ["XMPP", "TestSupport", "SampleTraffic", nioCore]),
+        .testTarget(name: "ServerStreamsTests", dependencies: ["ServerStreams", "XMPP", "TLS", "TestSupport", nioCore]),
+        .testTarget(name: "OutboxTests", dependencies: ["Outbox", "XMPP", "TestSupport", nioCore]),
+        .testTarget(name: "BlocksTests", dependencies: ["Blocks", "XMPP", "TestSupport", "SampleTraffic", nioCore]),
+        .testTarget(
+            name: "BridgeCoreTests", dependencies: ["BridgeCore", "Outbox", "Blocks", "XMPP", "TestSupport", nioCore]),
+        .testTarget(name: "TLSTests", dependencies: ["TLS", "XMPP", "TestSupport", nioCore, nioPosix, nioEmbedded]),
+        .testTarget(
+            name: "TransportsTests",
+            dependencies: ["Transports", "TLS", "Blocks", "XMPP", "TestSupport", nioCore, nioPosix, nioEmbedded]),
+        .testTarget(name: "AdminTests", dependencies: ["Admin", nioCore, nioPosix]),
+        .testTarget(
+            name: "BridgeTests",
+            dependencies: ["Bridge", "TLS", "XMPP", "ServerStreams", "TestSupport", nioCore, nioPosix, logging]),
+        .testTarget(name: "IntegrationTests", dependencies: ["TestSupport", nioCore, nioPosix]),
+    ],
+    swiftLanguageModes: [.v6],
+    cxxLanguageStandard: .cxx17
+)
+
+// Fuzz entry points link libFuzzer's own `main`, so they exist only when `make fuzz` asks for them.
+if ProcessInfo.processInfo.environment["SKYWAVE_FUZZ"] != nil {
+    for (name, dependencies) in [
+        ("FuzzXMLReader", ["XMPP"]), ("FuzzLinkReader", ["XMPP", "Blocks"]),
+        ("FuzzDialback", ["XMPP", "ServerStreams", "TLS"]),
+    ] as [(String, [Target.Dependency])] {
+        package.targets.append(
+            .executableTarget(
+                name: name, dependencies: dependencies + [nioCore], path: "Tests/Fuzz/\(name)",
+                swiftSettings: [.unsafeFlags(["-sanitize=fuzzer", "-parse-as-library"])],
+                linkerSettings: [.unsafeFlags(["-sanitize=fuzzer"])]))
+    }
+}
+
+let warningsAreErrors = ProcessInfo.processInfo.environment["SKYWAVE_STRICT"] != nil
+for target in package.targets where target.type != .system {
+    guard !["CShims", "CAllocationCounter"].contains(target.name) else { continue }
+    var settings = target.swiftSettings ?? []
+    settings += [
+        .enableUpcomingFeature("ExistentialAny"),
+        .enableUpcomingFeature("InternalImportsByDefault"),
+        .enableUpcomingFeature("MemberImportVisibility"),
+        .enableUpcomingFeature("NonisolatedNonsendingByDefault"),
+        .enableUpcomingFeature("InferIsolatedConformances"),
+        .strictMemorySafety(),
+    ]
+    if warningsAreErrors {
+        settings.append(.treatAllWarnings(as: .error))
+    }
+    target.swiftSettings = settings
+}

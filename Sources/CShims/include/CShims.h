@@ -1,0 +1,2 @@
+// Static-inline wrappers for macros and variadic functions that Swift cannot import.
+#pragma once
