@@ -1,0 +1,43 @@
+/// Finds the interned code of an element's name by its bytes.
+final class Vocabulary: Sendable {
+    private struct Entry {
+        let namespaceHash: UInt64
+        let hash: UInt64
+        let namespace: String
+        let local: String
+        let code: UInt16
+    }
+
+    private let slots: [Entry?]
+
+    static let shared = Vocabulary()
+
+    private init() {
+        var slots = [Entry?](repeating: nil, count: 256)
+        for (index, name) in ElementName.vocabulary.enumerated() {
+            let namespaceHash = StableHash.of(name.namespace)
+            let hash = Self.hash(StableHash.of(name.local), namespaceHash)
+            var slot = Int(truncatingIfNeeded: hash) & 255
+            while slots[slot] != nil { slot = (slot + 1) & 255 }
+            slots[slot] = Entry(
+                namespaceHash: namespaceHash, hash: hash, namespace: name.namespace, local: name.local,
+                code: UInt16(index + 1))
+        }
+        self.slots = slots
+    }
+
+    private static func hash(_ local: UInt64, _ namespace: UInt64) -> UInt64 {
+        (local ^ (namespace &* 0x9e37_79b9_7f4a_7c15)) >> 7
+    }
+
+    /// The code of a name; 0 where the vocabulary does not hold it.
+    func code(local: Bytes, namespace: Bytes, namespaceHash: UInt64) -> UInt16 {
+        let hash = Self.hash(local.hash, namespaceHash)
+        var slot = Int(truncatingIfNeeded: hash) & 255
+        while let entry = self.slots[slot] {
+            if entry.hash == hash, local.equals(entry.local), namespace.equals(entry.namespace) { return entry.code }
+            slot = (slot + 1) & 255
+        }
+        return 0
+    }
+}
