@@ -65,7 +65,7 @@ let package = Package(
                 nioPosix, arguments,
             ], path: "Sources/Benchmarks/skywave-bench"),
         .executableTarget(
-            name: "skywave-load", dependencies: ["XMPP", "ServerStreams", "TLS", nioCore, nioPosix, arguments],
+            name: "skywave-load", dependencies: ["SampleTraffic", "TLS", nioCore, nioPosix, arguments],
             path: "Sources/Benchmarks/skywave-load"),
 
         // Tests
