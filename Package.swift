@@ -6,6 +6,7 @@ import PackageDescription
 let nioCore: Target.Dependency = .product(name: "NIOCore", package: "swift-nio")
 let nioPosix: Target.Dependency = .product(name: "NIOPosix", package: "swift-nio")
 let nioHTTP1: Target.Dependency = .product(name: "NIOHTTP1", package: "swift-nio")
+let nioLocks: Target.Dependency = .product(name: "NIOConcurrencyHelpers", package: "swift-nio")
 let nioEmbedded: Target.Dependency = .product(name: "NIOEmbedded", package: "swift-nio")
 let deque: Target.Dependency = .product(name: "DequeModule", package: "swift-collections")
 let logging: Target.Dependency = .product(name: "Logging", package: "swift-log")
@@ -43,7 +44,7 @@ let package = Package(
         // I/O
         .target(name: "TLS", dependencies: ["XMPP", "ServerStreams", "COpenSSL", "CShims", nioCore]),
         .target(name: "Transports", dependencies: ["XMPP", "Blocks", "TLS", nioCore, nioPosix, logging]),
-        .target(name: "Admin", dependencies: [nioCore, nioPosix, nioHTTP1, hummingbird, logging]),
+        .target(name: "Admin", dependencies: [nioCore, nioPosix, nioHTTP1, nioLocks, hummingbird, lifecycle, logging]),
 
         // Run
         .target(
@@ -80,7 +81,7 @@ let package = Package(
         .testTarget(
             name: "TransportsTests",
             dependencies: ["Transports", "TLS", "Blocks", "XMPP", "TestSupport", nioCore, nioPosix, nioEmbedded]),
-        .testTarget(name: "AdminTests", dependencies: ["Admin", nioCore, nioPosix]),
+        .testTarget(name: "AdminTests", dependencies: ["Admin", nioCore, nioPosix, lifecycle, logging]),
         .testTarget(
             name: "BridgeTests",
             dependencies: ["Bridge", "TLS", "XMPP", "ServerStreams", "TestSupport", nioCore, nioPosix, logging]),
