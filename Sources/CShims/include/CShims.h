@@ -1,2 +1,3 @@
 // Static-inline wrappers for macros and variadic functions that Swift cannot import.
 #pragma once
+#include "OpenSSLShims.h"

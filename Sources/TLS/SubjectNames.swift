@@ -1,0 +1,82 @@
+import COpenSSL
+import CShims
+
+/// The names in a certificate's subject alternative name extension that can prove an XMPP domain.
+package struct SubjectNames: Equatable, Sendable {
+    /// `dNSName` entries.
+    package var dnsNames: [String] = []
+    /// `SRVName` entries (RFC 4985), id-on-dnsSRV 1.3.6.1.5.5.7.8.7.
+    package var serviceNames: [String] = []
+    /// `id-on-xmppAddr` entries (RFC 6120 §13.7.1.4), 1.3.6.1.5.5.7.8.5.
+    package var xmppAddresses: [String] = []
+    /// Why the certificate proves nothing at all although its chain may be good; `nil` normally.
+    package private(set) var damage: String?
+
+    package init(dnsNames: [String] = [], serviceNames: [String] = [], xmppAddresses: [String] = []) {
+        self.dnsNames = dnsNames
+        self.serviceNames = serviceNames
+        self.xmppAddresses = xmppAddresses
+    }
+
+    /// The names that a leaf for one XMPP domain carries, so that every kind of verifier finds its own.
+    package init(domain: String, withSubdomains: Bool) {
+        self.init(
+            dnsNames: withSubdomains ? [domain, "*.\(domain)"] : [domain], serviceNames: ["_xmpp-server.\(domain)"],
+            xmppAddresses: [domain])
+    }
+
+    /// Reads them. A name with a NUL byte or an unreadable or repeated extension marks the whole certificate: someone
+    /// has tried to make two readers see two different names.
+    init(of certificate: Certificate) {
+        var criticality: Int32 = 0
+        let extensionPointer = unsafe X509_get_ext_d2i(
+            certificate.pointer, NID_subject_alt_name, &criticality, nil)
+        guard let extensionPointer = unsafe extensionPointer else {
+            // -1: there is none.
+            if criticality != -1 { self.damage = "its subject alternative name is unreadable or occurs twice" }
+            return
+        }
+        let names = OpaquePointer(extensionPointer)
+        defer { unsafe skywave_names_free(names) }
+        for index in 0..<(unsafe skywave_names_count(names)) {
+            var bytes: UnsafePointer<UInt8>?
+            var length: Int32 = 0
+            let kind = unsafe skywave_names_entry(names, index, &bytes, &length)
+            guard kind != SKYWAVE_NAME_OTHER else { continue }
+            let value = unsafe [UInt8](UnsafeBufferPointer(start: bytes, count: Int(max(0, length))))
+            self.append(value, kind: Int(kind))
+        }
+    }
+
+    private mutating func append(_ value: [UInt8], kind: Int) {
+        guard !value.contains(0) else {
+            self.damage = "a name in it contains a NUL byte"
+            return
+        }
+        // Printable ASCII only, except in the UTF-8 of an XMPP address: what is not a name cannot match one.
+        let isXMPPAddress = kind == SKYWAVE_NAME_XMPP_ADDRESS
+        guard !value.isEmpty, value.allSatisfy({ $0 > 0x20 && $0 != 0x7f && ($0 < 0x80 || isXMPPAddress) }),
+            let text = String(validating: value, as: UTF8.self)
+        else { return }
+        switch kind {
+        case SKYWAVE_NAME_DNS: self.dnsNames.append(text)
+        case SKYWAVE_NAME_SERVICE: self.serviceNames.append(text)
+        default: self.xmppAddresses.append(text)
+        }
+    }
+
+    /// Whether a server that is asked for `host` should show a certificate with these names.
+    func areMeantFor(_ host: String) -> Bool {
+        let host = host.lowercased()
+        return self.dnsNames.contains { $0.lowercased() == host }
+            || self.serviceNames.contains { $0.lowercased() == "_xmpp-server.\(host)" }
+            || self.xmppAddresses.contains { $0.lowercased() == host }
+    }
+
+    /// The same through a wildcard entry.
+    func areMeantForParent(of host: String) -> Bool {
+        guard let dot = host.firstIndex(of: ".") else { return false }
+        let wildcard = "*" + host[dot...].lowercased()
+        return self.dnsNames.contains { $0.lowercased() == wildcard }
+    }
+}
