@@ -22,10 +22,4 @@ struct ExpandedName {
             self.prefix = rest.prefix(0)
         }
     }
-
-    /// Order of attributes in canonical form: by namespace, then by local name.
-    func precedes(_ other: ExpandedName) -> Bool {
-        self.namespace.equals(other.namespace)
-            ? self.local.precedes(other.local) : self.namespace.precedes(other.namespace)
-    }
 }

@@ -41,15 +41,6 @@ import Glibc
     /// Holds the start tag of a stanza over its limit while the rest is skipped.
     private var skipped: Stanza?
     private var stubLength = 0
-    /// The attributes of the element that is being started; kept so that no element allocates.
-    private var attributes: [Attribute] = []
-    /// Prefixes that the element being started declares because the stream's header did.
-    private var declaredHere: [Bytes] = []
-
-    private struct Attribute {
-        let name: ExpandedName
-        let value: Bytes
-    }
 
     init(parser: XML_Parser, limits: XMLLimits, mode: Mode) {
         unsafe self.parser = unsafe parser
@@ -116,8 +107,6 @@ import Glibc
 
     mutating func namespaceDeclared(prefix: UnsafePointer<CChar>?, namespace: UnsafePointer<CChar>?) {
         guard !self.isFinished, !self.isPriming else { return }
-        // The default namespace of an element is told by its name; below the root only prefixes are of use.
-        if unsafe prefix == nil, self.depth > 0 { return }
         let namespace = unsafe namespace.map { unsafe Bytes($0) }
         guard (namespace?.count ?? 0) <= self.limits.namespaceBytes else {
             return self.fail(.policyViolation, "namespace name too long")
@@ -126,6 +115,8 @@ import Glibc
         guard (prefix?.count ?? 0) <= self.limits.nameBytes else {
             return self.fail(.policyViolation, "name too long")
         }
+        // The default namespace of an element is told by its name; below the root only prefixes are of use.
+        if prefix == nil, self.depth > 0 { return }
         self.scope.declare(prefix: prefix?.string ?? "", namespace: namespace?.string ?? "", depth: self.depth)
         if self.scope.declarations.count > self.limits.attributes + self.limits.depth {
             self.fail(.policyViolation, "too many namespace declarations")
@@ -145,7 +136,6 @@ import Glibc
             count += 1
             if count > self.limits.attributes { return self.fail(.policyViolation, "too many attributes") }
         }
-        self.declaredHere.removeAll(keepingCapacity: true)
         self.streamElements += 1
         if let most = self.limits.streamElements, self.streamElements > most {
             return self.fail(.policyViolation, "too many elements before authentication")
@@ -214,7 +204,7 @@ import Glibc
         var type: Bytes?
         var id: Bytes?
         var language: Bytes?
-        self.attributes.removeAll(keepingCapacity: true)
+        var others: [(ExpandedName, Bytes)] = []
         for index in 0..<count {
             guard let key = unsafe attributes[index * 2], let text = unsafe attributes[index * 2 + 1] else { break }
             let attribute = unsafe ExpandedName(Bytes(key))
@@ -229,12 +219,12 @@ import Glibc
                 } else if attribute.local.equals("id") {
                     id = value
                 } else {
-                    self.attributes.append(Attribute(name: attribute, value: value))
+                    others.append((attribute, value))
                 }
             } else if attribute.local.equals("lang"), attribute.namespace.equals(XMLNamespace.xml) {
                 language = value
             } else {
-                self.attributes.append(Attribute(name: attribute, value: value))
+                others.append((attribute, value))
             }
         }
         if let to { self.writer.stanzaTo(to) }
@@ -246,7 +236,7 @@ import Glibc
         } else if isStanza, let inherited = self.header.language {
             inherited.withBytes { self.writer.stanzaLanguage($0) }
         }
-        self.writeAttributes()
+        if !others.isEmpty { self.writeAttributes(others) }
     }
 
     private mutating func childStarted(
@@ -261,12 +251,13 @@ import Glibc
             self.writer.start(local: name.local, namespace: name.namespace)
         }
         if count > 0 {
-            self.attributes.removeAll(keepingCapacity: true)
+            var all: [(ExpandedName, Bytes)] = []
+            all.reserveCapacity(count)
             for index in 0..<count {
                 guard let key = unsafe attributes[index * 2], let text = unsafe attributes[index * 2 + 1] else { break }
-                unsafe self.attributes.append(Attribute(name: ExpandedName(Bytes(key)), value: Bytes(text)))
+                unsafe all.append((ExpandedName(Bytes(key)), Bytes(text)))
             }
-            self.writeAttributes()
+            self.writeAttributes(all)
         }
         self.checkSize()
     }
@@ -279,49 +270,41 @@ import Glibc
 
     private mutating func protectedStarted(_ name: ExpandedName) {
         self.writer.start(local: name.local, namespace: name.namespace, prefix: name.prefix)
-        let declarations = self.scope.declarations(
-            forDepth: self.depth, isRoot: self.protectedDepth == self.depth)
+        let declarations = self.scope.takeDeclarations(depth: self.depth, isRoot: self.protectedDepth == self.depth)
         for declaration in declarations {
             declaration.prefix.withBytes { prefix in
                 declaration.namespace.withBytes { self.writer.declare(prefix: prefix, $0) }
             }
         }
-        if name.prefix.count > 0 { self.declareIfNeeded(name) }
+        // A prefix that only the stream's own header declares.
+        if name.prefix.count > 0, self.scope.markWritten(name.prefix.string) {
+            self.writer.declare(prefix: name.prefix, name.namespace)
+        }
     }
 
-    /// Writes ``attributes`` in order: those without namespace first, all by bytes.
-    private mutating func writeAttributes() {
-        self.sortAttributes()
-        for index in self.attributes.indices {
-            let name = self.attributes[index].name
-            let value = self.attributes[index].value
+    private mutating func writeAttributes(_ attributes: [(ExpandedName, Bytes)]) {
+        let sorted =
+            attributes.count == 1
+            ? attributes
+            : attributes.sorted { left, right in
+                left.0.namespace.equals(right.0.namespace)
+                    ? left.0.local.precedes(right.0.local) : left.0.namespace.precedes(right.0.namespace)
+            }
+        var declared: [Bytes] = []
+        for (name, value) in sorted {
             if name.namespace.count == 0 {
                 self.writer.attribute(name.local, value)
             } else if name.namespace.equals(XMLNamespace.xml) {
                 self.writer.attribute(prefix: name.prefix, name.local, value)
             } else {
-                self.declareIfNeeded(name)
+                let isNew =
+                    self.protectedDepth > 0
+                    ? self.scope.markWritten(name.prefix.string) : !declared.contains { $0.equals(name.prefix) }
+                if isNew {
+                    self.writer.declare(prefix: name.prefix, name.namespace)
+                    declared.append(name.prefix)
+                }
                 self.writer.attribute(prefix: name.prefix, name.local, value)
-            }
-        }
-    }
-
-    /// Declares a name's prefix on the element that is being written, unless it or, in a protected subtree, an element
-    /// around it has.
-    private mutating func declareIfNeeded(_ name: ExpandedName) {
-        if self.protectedDepth > 0, !self.scope.isDeclaredByStream(name.prefix) { return }
-        if self.declaredHere.contains(where: { $0.equals(name.prefix) }) { return }
-        self.writer.declare(prefix: name.prefix, name.namespace)
-        self.declaredHere.append(name.prefix)
-    }
-
-    /// By insertion: elements have few attributes, and never more than the limit.
-    private mutating func sortAttributes() {
-        for index in self.attributes.indices.dropFirst() {
-            var place = index
-            while place > 0, self.attributes[place].name.precedes(self.attributes[place - 1].name) {
-                self.attributes.swapAt(place, place - 1)
-                place -= 1
             }
         }
     }
@@ -338,7 +321,10 @@ import Glibc
             self.stanzaEnded()
         default:
             self.scope.leave(depth: self.depth)
-            if self.protectedDepth == self.depth { self.protectedDepth = 0 }
+            if self.protectedDepth == self.depth {
+                self.protectedDepth = 0
+                self.scope.forgetWritten()
+            }
             if self.skipped == nil {
                 self.writer.end()
                 self.checkSize()
@@ -405,6 +391,7 @@ import Glibc
     private mutating func startSkipping() {
         self.skipped = self.makeStub()
         self.protectedDepth = 0
+        self.scope.forgetWritten()
     }
 
     /// The stanza's start tag alone, as an empty stanza. A start tag is one token, so the stub is bounded.
