@@ -1,0 +1,228 @@
+import DequeModule
+package import NIOCore
+package import XMPP
+
+/// Everything that the site's own XMPP server sees of the bridge, as one machine.
+///
+/// It decides which stream carries which pair of domains, queues what cannot be written yet, dials with growing pauses,
+/// passes dialback questions from the stream where a key came in to the stream that leads to the authoritative server (the
+/// same local server), and gives back what cannot be delivered. The streams themselves are ``InboundStreamStateMachine``,
+/// ``OutboundStreamStateMachine`` and ``ComponentStreamStateMachine``.
+///
+/// Confined to one event loop. Inputs are the methods in the past tense; after each the runtime draws
+/// ``nextAction()`` until it is `nil`. Stanzas are handed out one by one while their connection is writable, so the runtime
+/// reports ``writabilityChanged(_:isWritable:now:)`` even between two actions.
+///
+/// Promises: a stanza given to ``deliver(_:now:)`` is written, or given back as `undeliverable`, or (an error stanza only)
+/// counted as discarded; the order per pair is kept across reconnections. Nothing is `received` before its pair was proved on
+/// the stream that it came on.
+package struct LocalSide: ~Copyable {
+    package let configuration: LocalSideConfiguration
+    let secrets: any ServerStreamSecrets
+
+    var actions: Deque<LocalAction> = []
+    /// The time of the latest input.
+    var now: NIODeadline = .uptimeNanoseconds(0)
+    var connections: [ConnectionID: LocalConnection] = [:]
+    var inboundCount = 0
+    var routes: [RouteKey: Route] = [:]
+    /// Finds a route by the hashes of a stanza's domains; compared with the stanza before it is believed.
+    var routesByHash: [UInt64: Route] = [:]
+    var nextOrdinal: UInt64 = 0
+    var dials: [DialToken: Route] = [:]
+    var nextDial: UInt64 = 0
+    /// Whether the server can be reached at all, whoever wants to.
+    var reach = Backoff()
+    /// The one dial that is made while the server seems to be down.
+    var probe: DialToken?
+    /// Routes whose queue can be written now.
+    var drainable: Deque<Route> = []
+    var queuedBytes = 0
+    var queuedStanzas = 0
+    var isShuttingDown = false
+    var shutdownDeadline: NIODeadline?
+    var armed: NIODeadline?
+    /// Something changed that the armed time may not know of.
+    var isTimerStale = false
+    var counts: [LocalNote.Kind: UInt64] = [:]
+    var recentProblems: Deque<LocalNote> = []
+
+    package init(configuration: LocalSideConfiguration, secrets: any ServerStreamSecrets) {
+        self.configuration = configuration
+        self.secrets = secrets
+    }
+
+    /// After ``shutdownRequested(now:)``: every stream is closed and nothing is left to do.
+    package var isShutDown: Bool { self.isShuttingDown && self.connections.isEmpty && self.dials.isEmpty }
+
+    /// The runtime is ready. Components connect now; streams between servers wait for traffic.
+    package mutating func started(now: NIODeadline) {
+        self.now = now
+        guard case .components(let secrets) = self.configuration.attachment else { return }
+        for domain in secrets.keys.sorted() {
+            if let route = self.route(RouteKey(remote: domain, local: nil)) { self.ensure(route) }
+        }
+    }
+
+    /// The next thing to do; `nil` when everything is done for now.
+    package mutating func nextAction() -> LocalAction? {
+        while true {
+            if let action = self.actions.popFirst() {
+                if case .note(let note) = action { self.count(note) }
+                return action
+            }
+            if let write = self.nextStanza() { return write }
+            if !self.actions.isEmpty { continue }
+            guard self.isTimerStale else { return nil }
+            self.isTimerStale = false
+            let earliest = self.earliestDeadline()
+            guard earliest != self.armed else { return nil }
+            self.armed = earliest
+            return earliest.map { .arm($0) } ?? .disarm
+        }
+    }
+
+    // MARK: Stanzas from the core
+
+    /// Takes a stanza of a remote domain for the local server.
+    package mutating func deliver(_ stanza: Stanza, now: NIODeadline) {
+        self.now = now
+        guard let route = self.knownRoute(for: stanza) ?? self.newRoute(for: stanza) else { return }
+        let limits = self.configuration
+        guard route.queue.count < limits.queuedStanzasPerPair,
+            route.queue.bytes + stanza.byteCount <= limits.queuedBytesPerPair,
+            self.queuedBytes + stanza.byteCount <= limits.queuedBytes
+        else {
+            self.note(.queueOverflow, .warning, nil, "the queue from \(route.description) is full; senders are told so")
+            self.giveBack(stanza, .resourceConstraint, .wait)
+            return
+        }
+        if self.isShuttingDown, !route.isAuthorized {
+            self.giveBack(stanza, .remoteServerTimeout, .wait)
+            return
+        }
+        route.queue.append(stanza, expires: now + limits.holdTime)
+        self.queuedBytes += stanza.byteCount
+        self.queuedStanzas += 1
+        if route.isAuthorized, let carrier = route.carrier {
+            self.markDrainable(route)
+            if !carrier.isWritable { self.isTimerStale = true }
+        } else {
+            self.isTimerStale = true
+            self.ensure(route)
+        }
+    }
+
+    private func knownRoute(for stanza: Stanza) -> Route? {
+        let key = Self.hash(remote: stanza.fromDomainHash, local: stanza.toDomainHash)
+        guard let route = self.routesByHash[key], stanza.fromDomainEquals(route.key.remote) else { return nil }
+        guard let local = route.key.local else { return nil }
+        return stanza.toDomainEquals(local) ? route : nil
+    }
+
+    /// Finds or makes the route of a stanza; gives the stanza back where there can be none.
+    private mutating func newRoute(for stanza: Stanza) -> Route? {
+        guard stanza.kind != .other, let remote = stanza.fromDomain, let local = stanza.toDomain else {
+            self.note(.stanzaDiscarded, .warning, nil, "a stanza without valid addresses cannot be delivered")
+            return nil
+        }
+        guard self.configuration.standsInFor(remote) else {
+            self.note(.stanzaDiscarded, .warning, nil, "the bridge does not stand in for \(remote)")
+            return nil
+        }
+        guard self.configuration.isLocal(local) else {
+            self.giveBack(stanza, .remoteServerNotFound, .cancel)
+            return nil
+        }
+        let key: RouteKey
+        switch self.configuration.attachment {
+        case .server: key = RouteKey(remote: remote, local: local)
+        case .components: key = RouteKey(remote: remote, local: nil)
+        }
+        guard let route = self.route(key) else {
+            self.note(.queueOverflow, .warning, nil, "too many pairs of domains want to reach the local server")
+            self.giveBack(stanza, .resourceConstraint, .wait)
+            return nil
+        }
+        return route
+    }
+
+    /// The route with this key, made where there is none; `nil` where there are too many.
+    mutating func route(_ key: RouteKey) -> Route? {
+        if let route = self.routes[key] { return route }
+        guard self.routes.count < self.configuration.maximumRoutes else { return nil }
+        let route = Route(key: key, ordinal: self.nextOrdinal)
+        self.nextOrdinal += 1
+        self.routes[key] = route
+        if let local = key.local {
+            self.routesByHash[Self.hash(remote: key.remote.hash64, local: local.hash64)] = route
+        }
+        return route
+    }
+
+    static func hash(remote: UInt64, local: UInt64) -> UInt64 {
+        (remote &* 0x9e37_79b9_7f4a_7c15) ^ local
+    }
+
+    // MARK: Writing
+
+    mutating func markDrainable(_ route: Route) {
+        guard !route.isDrainable else { return }
+        route.isDrainable = true
+        self.drainable.append(route)
+    }
+
+    private mutating func nextStanza() -> LocalAction? {
+        while let route = self.drainable.first {
+            if route.isAuthorized, let carrier = route.carrier, carrier.isWritable, let stanza = self.dequeue(route) {
+                carrier.lastStanza = self.now
+                carrier.lastSent = self.now
+                return .writeStanza(carrier.id, stanza)
+            }
+            self.drainable.removeFirst()
+            route.isDrainable = false
+            if self.isShuttingDown, let carrier = route.carrier { self.closeIfDrained(carrier) }
+        }
+        return nil
+    }
+
+    mutating func dequeue(_ route: Route) -> Stanza? {
+        guard let stanza = route.queue.takeFirst() else { return nil }
+        self.queuedBytes -= stanza.byteCount
+        self.queuedStanzas -= 1
+        return stanza
+    }
+
+    /// Gives everything that waits on a route back to the core.
+    mutating func giveBackAll(_ route: Route, _ condition: StanzaErrorCondition) {
+        while let stanza = self.dequeue(route) {
+            self.giveBack(stanza, condition, condition.defaultType)
+        }
+    }
+
+    /// Gives a stanza back to the core, unless nobody may be told: an error or an answer is never answered with an error
+    /// (RFC 6120 §8.2.3, §8.3.1).
+    mutating func giveBack(_ stanza: Stanza, _ condition: StanzaErrorCondition, _ type: StanzaErrorType) {
+        guard !stanza.isError, !stanza.isIQAnswer else {
+            let text = "an answer of \(stanza.byteCount) bytes was dropped: \(condition.rawValue)"
+            self.note(.stanzaDiscarded, .information, nil, text)
+            return
+        }
+        self.actions.append(.undeliverable(stanza, condition, type))
+    }
+
+    // MARK: Notes
+
+    mutating func note(
+        _ kind: LocalNote.Kind, _ severity: LocalNote.Severity, _ connection: ConnectionID?, _ text: String
+    ) {
+        self.actions.append(.note(LocalNote(kind, severity, connection, text)))
+    }
+
+    private mutating func count(_ note: LocalNote) {
+        self.counts[note.kind, default: 0] += 1
+        guard note.severity >= .warning else { return }
+        if self.recentProblems.count >= 32 { self.recentProblems.removeFirst() }
+        self.recentProblems.append(note)
+    }
+}

@@ -1,0 +1,103 @@
+import XMPP
+
+/// Stream-level XML as the bridge writes it. Every value is escaped here and nowhere else.
+enum StreamXML {
+    // MARK: STARTTLS (RFC 6120 §5.4)
+
+    static let startTLS = "<starttls xmlns='\(XMLNamespace.tls)'/>"
+    static let proceed = "<proceed xmlns='\(XMLNamespace.tls)'/>"
+    static let tlsFailure = "<failure xmlns='\(XMLNamespace.tls)'/>"
+
+    // MARK: SASL (RFC 6120 §6.4, XEP-0178 §3)
+
+    /// The identity is given although the header says it too, for receivers that rely on it.
+    static func authExternal(as domain: Domain) -> String {
+        "<auth xmlns='\(XMLNamespace.sasl)' mechanism='EXTERNAL'>\(Base64.encode(domain.string))</auth>"
+    }
+
+    static let saslSuccess = "<success xmlns='\(XMLNamespace.sasl)'/>"
+
+    static func saslFailure(_ condition: SASLFailure) -> String {
+        "<failure xmlns='\(XMLNamespace.sasl)'><\(condition.rawValue)/></failure>"
+    }
+
+    // MARK: Features (RFC 6120 §4.3.2)
+
+    /// What a receiving server offers.
+    struct Offer: Equatable {
+        var startTLS = false
+        var requiresTLS = false
+        var external = false
+        var dialback = false
+    }
+
+    static func features(_ offer: Offer) -> String {
+        var xml = "<stream:features>"
+        if offer.startTLS {
+            xml += offer.requiresTLS ? "<starttls xmlns='\(XMLNamespace.tls)'><required/></starttls>" : Self.startTLS
+        }
+        if offer.external {
+            xml += "<mechanisms xmlns='\(XMLNamespace.sasl)'><mechanism>EXTERNAL</mechanism></mechanisms>"
+        }
+        if offer.dialback {
+            xml += "<dialback xmlns='\(XMLNamespace.dialbackFeature)'><errors/></dialback>"
+        }
+        return xml + "</stream:features>"
+    }
+
+    // MARK: Dialback (XEP-0220)
+
+    /// Step 1: the key that claims a domain.
+    static func dialbackKey(from: Domain, to: Domain, key: String) -> String {
+        "<db:result from='\(Self.escaped(from))' to='\(Self.escaped(to))'>\(XMLEscape.text(key))</db:result>"
+    }
+
+    /// Step 2: the question to the authoritative server.
+    static func dialbackQuestion(from: Domain, to: Domain, id: String, key: String) -> String {
+        "<db:verify from='\(Self.escaped(from))' id='\(XMLEscape.attribute(id))' to='\(Self.escaped(to))'>"
+            + "\(XMLEscape.text(key))</db:verify>"
+    }
+
+    /// Step 3: the authoritative server's answer.
+    static func dialbackAnswer(from: Domain, to: Domain, id: String, _ answer: DialbackAnswer) -> String {
+        let attributes = "from='\(Self.escaped(from))' id='\(XMLEscape.attribute(id))' to='\(Self.escaped(to))'"
+        return "<db:verify \(attributes) \(Self.ending(answer, of: "db:verify"))"
+    }
+
+    /// Step 4: the receiving server's answer.
+    static func dialbackResult(from: Domain, to: Domain, _ answer: DialbackAnswer) -> String {
+        let attributes = "from='\(Self.escaped(from))' to='\(Self.escaped(to))'"
+        return "<db:result \(attributes) \(Self.ending(answer, of: "db:result"))"
+    }
+
+    private static func ending(_ answer: DialbackAnswer, of name: String) -> String {
+        switch answer {
+        case .valid: "type='valid'/>"
+        case .invalid: "type='invalid'/>"
+        case .error(let condition):
+            "type='error'><error type='\(condition.type.rawValue)'>"
+                + "<\(condition.rawValue) xmlns='\(XMLNamespace.stanzaErrors)'/></error></\(name)>"
+        }
+    }
+
+    // MARK: Component (XEP-0114 §3)
+
+    static func handshake(_ value: String) -> String {
+        "<handshake>\(XMLEscape.text(value))</handshake>"
+    }
+
+    private static func escaped(_ domain: Domain) -> String {
+        XMLEscape.attribute(domain.string)
+    }
+}
+
+/// The SASL failures that a receiving server uses (RFC 6120 §6.5).
+enum SASLFailure: String, CaseIterable {
+    case aborted
+    case encryptionRequired = "encryption-required"
+    case incorrectEncoding = "incorrect-encoding"
+    case invalidAuthzid = "invalid-authzid"
+    case invalidMechanism = "invalid-mechanism"
+    case malformedRequest = "malformed-request"
+    case notAuthorized = "not-authorized"
+}
