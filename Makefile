@@ -1,0 +1,42 @@
+# Skywave: everything a newcomer needs, on Debian 12 with Swift, git and make.
+#
+#   make test             set-up, build, unit tests, integration tests with real servers
+#   make demo             two servers, two bridges, a conversation; KEEP=1 leaves it running
+#   make build            release build of the daemon
+#   make bench            measurements
+#   make fuzz             libFuzzer on the parsers, FUZZ_SECONDS each
+#   make test-sanitized   unit tests under the address and the thread sanitizer
+#   make setup            only install what is missing
+#   make clean            remove everything that was built
+
+SHELL := /bin/sh
+PYTHON := .lab/venv/bin/python
+FUZZ_SECONDS ?= 60
+
+.DEFAULT_GOAL := build
+.PHONY: setup build test demo bench fuzz test-sanitized clean
+
+setup:
+	@Tests/Lab/setup.sh
+
+build: setup
+	swift build -c release --product skywave
+
+test:
+	@Tests/Lab/test.sh
+
+demo: build
+	@$(PYTHON) Tests/Lab/demo.py --bridge "$$(swift build -c release --show-bin-path)/skywave" $(if $(KEEP),--keep)
+
+bench: build
+	@swift build -c release --product skywave-bench && swift build -c release --product skywave-load
+	@$(PYTHON) Tests/Lab/bench.py --binaries "$$(swift build -c release --show-bin-path)"
+
+fuzz: setup
+	@Tests/Lab/fuzz.sh $(FUZZ_SECONDS)
+
+test-sanitized: setup
+	@Tests/Lab/test-sanitized.sh
+
+clean:
+	rm -rf .build .lab

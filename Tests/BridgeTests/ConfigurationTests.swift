@@ -1,0 +1,490 @@
+import Bridge
+import Glibc
+import Logging
+import NIOCore
+import Testing
+import XMPP
+
+@Suite("Configuration")
+struct ConfigurationTests {
+    /// A complete and correct site in the clear, its directories being `directory`.
+    static func site(
+        _ directory: String, site: String = "", peer: String = "", transport: String = "", tail: String = ""
+    ) -> String {
+        """
+        [site]
+        domains = ["ship.example", "conference.ship.example"]
+        server = { host = "127.0.0.1", port = 5269 }
+        listen = "127.0.0.2:5269"
+        state = "\(directory)"
+        tls = { mode = "off" }
+        \(site)
+        [[peer]]
+        name = "shore"
+        domains = ["hq.example", "*.hq.example"]
+        \(peer)
+        [peer.transport]
+        kind = "tcp"
+        connect = "10.1.2.3:5270"
+        insecure = true
+        addresses = ["10.1.2.3"]
+        \(transport)
+        \(tail)
+        """
+    }
+
+    static func problems(_ text: String, file: String = "site.toml") -> [String] {
+        do {
+            _ = try SiteConfiguration.parse(text, file: file)
+            return []
+        } catch {
+            return error.problems.map(\.description)
+        }
+    }
+
+    @Test("A complete site is read with its defaults")
+    func complete() throws {
+        try TemporaryDirectory.with { directory in
+            let text = Self.site(
+                directory, site: "rooms = [\"conference.ship.example\"]", peer: "rooms = [\"talk.hq.example\"]",
+                transport: """
+                    listen = "127.0.0.1:5271"
+                    compression = { deflate = true, level = 9 }
+                    hold = "50ms"
+                    dead-after = "5m"
+                    reconnect = { min = "2s" }
+                    """,
+                tail: """
+                    [peer.outbox]
+                    max-bytes = "1GiB"
+                    message-lifetime = "7d"
+                    [log]
+                    level = "debug"
+                    format = "json"
+                    """)
+            let configuration = try SiteConfiguration.parse(text, file: "\(directory)/site.toml")
+            #expect(configuration.domains.map(\.string) == ["ship.example", "conference.ship.example"])
+            #expect(configuration.rooms.map(\.string) == ["conference.ship.example"])
+            #expect(configuration.server == Endpoint(host: "127.0.0.1", port: 5269))
+            #expect(configuration.listen == [Endpoint(host: "127.0.0.2", port: 5269)])
+            #expect(configuration.attachment == .server)
+            #expect(configuration.tls == .off)
+            #expect(configuration.limits == LocalLimits())
+            #expect(configuration.adminSocket == "\(directory)/admin.sock")
+            #expect(configuration.log == LogConfiguration(level: .debug, format: .json))
+            let peer = try #require(configuration.peers.first)
+            #expect(peer.name == "shore")
+            #expect(peer.domains.map(\.description) == ["hq.example", "*.hq.example"])
+            #expect(peer.rooms.map(\.string) == ["talk.hq.example"])
+            #expect(peer.transport.connect == Endpoint(host: "10.1.2.3", port: 5270))
+            #expect(peer.transport.listen == Endpoint(host: "127.0.0.1", port: 5271))
+            #expect(peer.transport.security == .insecure)
+            #expect(peer.transport.compression == .init(level: 9))
+            #expect(peer.transport.hold == .milliseconds(50))
+            #expect(peer.transport.deadAfter == .minutes(5))
+            #expect(peer.transport.reconnectMinimum == .seconds(2))
+            #expect(peer.transport.reconnectMaximum == .seconds(60))
+            #expect(peer.outbox.maximumBytes == 1 << 30)
+            #expect(peer.outbox.messageLifetime == .hours(168))
+            #expect(peer.outbox.iqTimeout == .minutes(5))
+        }
+    }
+
+    @Test("TLS towards the server and on the link is read, relative paths counting from the file")
+    func tls() throws {
+        try TemporaryDirectory.with { directory in
+            for name in ["hq.example", "_wildcard.hq.example", "link"] {
+                try TemporaryDirectory.write("\(directory)/\(name).crt", PEM.certificate)
+                try TemporaryDirectory.write("\(directory)/\(name).key", PEM.key)
+            }
+            let fingerprint = Array(repeating: "0F", count: 32).joined(separator: ":")
+            let text = """
+                [site]
+                domains = ["ship.example"]
+                server = { host = "localhost" }
+                listen = ["127.0.0.2:5269", "[::1]:5269"]
+                state = "."
+                [site.tls]
+                certificates = "."
+                ca = "link.crt"
+                authentication = "certificate"
+                [[peer]]
+                name = "shore"
+                domains = ["*.hq.example", "hq.example"]
+                [peer.transport]
+                kind = "tcp"
+                listen = "0.0.0.0:5270"
+                [peer.transport.tls]
+                certificate = "link.crt"
+                key = "link.key"
+                fingerprints = ["\(fingerprint)"]
+                """
+            let configuration = try SiteConfiguration.parse(text, file: "\(directory)/site.toml")
+            #expect(configuration.tls.mode == .required)
+            #expect(configuration.tls.authentication == .certificate)
+            #expect(configuration.tls.authorities == .file("\(directory)/link.crt"))
+            #expect(configuration.server.port == 5269)
+            #expect(
+                configuration.peers.first?.transport.security
+                    == .tls(
+                        LinkTLSConfiguration(
+                            certificate: "\(directory)/link.crt", key: "\(directory)/link.key",
+                            trust: .fingerprints([[UInt8](repeating: 0x0F, count: 32)]), serverName: Domain("hq.example"))))
+        }
+    }
+
+    @Test("A component site is read; its secrets are not printed by accident")
+    func component() throws {
+        try TemporaryDirectory.with { directory in
+            let text = """
+                [site]
+                domains = ["ship.example"]
+                attachment = "component"
+                server = { host = "127.0.0.1" }
+                state = "\(directory)"
+                [site.components]
+                "hq.example" = "s3cr3t"
+                [[peer]]
+                name = "shore"
+                domains = ["hq.example"]
+                [peer.transport]
+                kind = "tcp"
+                connect = "localhost:5270"
+                insecure = true
+                addresses = ["127.0.0.0/8"]
+                """
+            let configuration = try SiteConfiguration.parse(text, file: "site.toml")
+            let domain = try #require(Domain("hq.example"))
+            #expect(configuration.attachment == .components([domain: Secret("s3cr3t")]))
+            #expect(configuration.server.port == 5347)
+            #expect(configuration.listen.isEmpty)
+            var dumped = ""
+            dump(configuration, to: &dumped)
+            #expect(!"\(configuration)".contains("s3cr3t"))
+            #expect(!dumped.contains("s3cr3t"))
+        }
+    }
+
+    @Test("All problems of a file are reported at once, each with its place", .timeLimit(.minutes(1)))
+    func everythingAtOnce() throws {
+        let text = """
+            [site]
+            domains = ["ship.example", "not a domain", "ship.example", 7]
+            sever = { host = "127.0.0.1", port = 5269 }
+            server = { host = "127.0.0.300", port = 70000 }
+            listen = "127.0.0.2"
+            tls = { mode = "of", ca = "/nonexistent/ca.pem" }
+            rooms = ["rooms.ship.example"]
+
+            [site.limits]
+            stanza-bytes = "1KiB"
+            negotiation-timeout = 60
+
+            [[peer]]
+            name = "shore"
+            domains = ["hq.example", "*.example", "*.hq.example"]
+            dialect = "skywave"
+            [peer.transport]
+            kind = "stanag5066"
+            connect = "10.1.2.3"
+            listen = "127.0.0.9:5270"
+            compression = { deflate = "yes", level = 12 }
+
+            [[peer]]
+            name = "shore"
+            domains = ["hq.example"]
+            [peer.transport]
+            kind = "tcp"
+            listen = "0.0.0.0:5270"
+            insecure = true
+            [peer.outbox]
+            message-lifetime = "90"
+            max_bytes = 5
+
+            [log]
+            level = "verbose"
+            """
+        let problems = Self.problems(text)
+        let expected = """
+            site.toml:1: site.state: this key is missing (a directory, as in "/var/lib/skywave")
+            site.toml:2: site.domains[1] = "not a domain": not a domain name (domain names such as "ship.example")
+            site.toml:2: site.domains[2] = "ship.example": listed twice
+            site.toml:2: site.domains[3] = 7: this is an integer (domain names such as "ship.example")
+            site.toml:3: site.sever = a table of 2: unknown key; did you mean "server"? (allowed: attachment, components, \
+            domains, limits, listen, rooms, server, state, tls)
+            """.split(separator: "\n").map(String.init)
+        for line in expected { #expect(problems.contains(line), "missing: \(line)\nin:\n\(problems.joined(separator: "\n"))") }
+        // Where and what, for the whole file; the words are pinned above and in the table below.
+        let places = problems.map { problem in
+            problem.split(separator: ":", maxSplits: 2).dropFirst().map { $0.trimmingPrefix(" ") }.joined(separator: ":")
+                .split(separator: " ", maxSplits: 1).first.map { String($0).trimmingSuffix(":") } ?? ""
+        }
+        #expect(
+            places == [
+                "1:site.state", "2:site.domains[1]", "2:site.domains[2]", "2:site.domains[3]", "3:site.sever",
+                "4:site.server.host", "4:site.server.port", "5:site.listen", "6:site.tls.ca",
+                "6:site.tls.certificates", "6:site.tls.mode", "7:site.rooms[0]", "10:site.limits.stanza-bytes",
+                "11:site.limits.negotiation-timeout", "15:peer[0].domains[1]", "16:peer[0].dialect", "17:peer[0].transport", "18:peer[0].transport.kind",
+                "19:peer[0].transport.connect", "21:peer[0].transport.compression.deflate",
+                "21:peer[0].transport.compression.level", "24:peer[1].name", "25:peer[1].domains[0]",
+                "26:peer[1].transport.addresses", "28:peer[1].transport.listen", "31:peer[1].outbox.message-lifetime",
+                "32:peer[1].outbox.max_bytes", "35:log.level",
+            ], "\(problems.joined(separator: "\n"))")
+    }
+
+    struct Wrong: Sendable, CustomTestStringConvertible {
+        var name: String
+        var site = ""
+        var peer = ""
+        var transport = ""
+        var tail = ""
+        /// Parts of the only problem.
+        var line: Int
+        var parts: [String]
+        var testDescription: String { name }
+    }
+
+    @Test(
+        "Every kind of problem is reported alone, with its line",
+        arguments: [
+            Wrong(name: "unknown key", site: "listn = 1", line: 7, parts: ["site.listn = 1", "did you mean \"listen\""]),
+            Wrong(name: "unknown table", tail: "[adnin]\nsocket = \"x\"", line: 18, parts: ["adnin", "did you mean \"admin\""]),
+            Wrong(name: "wrong type", site: "rooms = \"x\"", line: 7, parts: ["site.rooms = \"x\"", "this is a string", "array"]),
+            Wrong(
+                name: "foreign room", site: "rooms = [\"conference.hq.example\"]", line: 7,
+                parts: ["site.rooms[0]", "not one of the domains"]),
+            Wrong(
+                name: "peer's room elsewhere", peer: "rooms = [\"x.example\"]", line: 11,
+                parts: ["peer[0].rooms[0]", "not one of this peer's domains"]),
+            Wrong(
+                name: "dialect of a later version", peer: "dialect = \"skywave\"", line: 11,
+                parts: ["peer[0].dialect", "not available in this version", "\"xep\""]),
+            Wrong(
+                name: "misspelt dialect", peer: "dialect = \"xepp\"", line: 11, parts: ["did you mean \"xep\""]),
+            Wrong(
+                name: "reconnect turned round", transport: "reconnect = { min = \"2m\", max = \"1m\" }", line: 17,
+                parts: ["reconnect.min", "larger than"]),
+            Wrong(
+                name: "bad duration", transport: "hold = \"20 parsecs\"", line: 17, parts: ["hold", "not a duration"]),
+            Wrong(
+                name: "duration without unit", transport: "dead-after = 30", line: 17, parts: ["without a unit", "\"90s\""]),
+            Wrong(
+                name: "duration out of range", transport: "hold = \"11s\"", line: 17, parts: ["out of range", "to 10s"]),
+            Wrong(
+                name: "listener collision", transport: "listen = \"0.0.0.0:5269\"", line: 17,
+                parts: ["peer[0].transport.listen", "collides with \"127.0.0.2:5269\" (line 4)"]),
+            Wrong(
+                name: "host name as listener", transport: "listen = \"localhost:5270\"", line: 17,
+                parts: ["listen", "not an address"]),
+            Wrong(
+                name: "second peer with the same domains",
+                tail: """
+                    [[peer]]
+                    name = "b"
+                    domains = ["deep.below.hq.example"]
+                    transport = { kind = "tcp", connect = "a:1", insecure = true, addresses = ["::1"] }
+                    """, line: 20, parts: ["overlaps \"*.hq.example\" of peer \"shore\" (line 10)"]),
+            Wrong(
+                name: "peer with a domain of the site",
+                tail: """
+                    [[peer]]
+                    name = "b"
+                    domains = ["*.ship.example"]
+                    transport = { kind = "tcp", connect = "a:1", insecure = true, addresses = ["::1"] }
+                    """, line: 20, parts: ["overlaps \"conference.ship.example\" of this site (line 2)"]),
+            Wrong(
+                name: "peer without a transport",
+                tail: "[[peer]]\nname = \"b\"\ndomains = [\"b.example\"]", line: 18,
+                parts: ["peer[1].transport: this key is missing"]),
+            Wrong(
+                name: "secrets without component mode", site: "components = { \"hq.example\" = \"hush\" }", line: 7,
+                parts: ["only used with attachment"]),
+            Wrong(
+                name: "link certificate that is not there",
+                tail: """
+                    [[peer]]
+                    name = "b"
+                    domains = ["b.example"]
+                    [peer.transport]
+                    kind = "tcp"
+                    connect = "b.example:1"
+                    tls = { certificate = "/nonexistent/a.crt", key = "/dev/null", ca = "/etc/hostname" }
+                    """, line: 24, parts: []),
+            Wrong(
+                name: "socket path too long", tail: "[admin]\nsocket = \"/\(String(repeating: "a", count: 120))\"", line: 19,
+                parts: ["admin.socket", "too long"]),
+        ])
+    func oneProblem(_ wrong: Wrong) throws {
+        try TemporaryDirectory.with { directory in
+            let text = Self.site(
+                directory, site: wrong.site, peer: wrong.peer, transport: wrong.transport, tail: wrong.tail)
+            let problems = Self.problems(text)
+            #expect(problems.count == (wrong.name.hasPrefix("link certificate") ? 3 : 1), "\(problems)")
+            for problem in problems { #expect(problem.hasPrefix("site.toml:\(wrong.line): "), "\(problem)") }
+            for part in wrong.parts { #expect(problems.first?.contains(part) == true, "\(problems)") }
+            #expect(!problems.joined().contains("hush"))
+        }
+    }
+
+    @Test("A link without TLS needs the risk in words and a list of addresses (peers.md, table d, row 7)")
+    func insecure() throws {
+        try TemporaryDirectory.with { directory in
+            let good = Self.site(directory)
+            let noFlag = good.replacing("insecure = true\n", with: "")
+            #expect(Self.problems(noFlag).count == 1)
+            #expect(Self.problems(noFlag).first?.contains("does not say insecure = true") == true)
+            let refused = good.replacing("insecure = true", with: "insecure = false")
+            #expect(Self.problems(refused).first?.contains("does not say insecure = true") == true)
+            let noList = good.replacing("addresses = [\"10.1.2.3\"]\n", with: "")
+            #expect(Self.problems(noList).first?.contains("peer[0].transport.addresses: this key is missing") == true)
+            let emptyList = good.replacing("addresses = [\"10.1.2.3\"]", with: "addresses = []")
+            #expect(Self.problems(emptyList).first?.contains("no address") == true)
+            let quoted = good.replacing("insecure = true", with: "insecure = \"true\"")
+            #expect(Self.problems(quoted).first?.contains("true or false, without quotes") == true)
+        }
+    }
+
+    @Test("Certificates of remote domains are looked for by name")
+    func certificates() throws {
+        try TemporaryDirectory.with { directory in
+            try TemporaryDirectory.write("\(directory)/hq.example.crt", PEM.certificate)
+            try TemporaryDirectory.write("\(directory)/hq.example.key", PEM.key, mode: 0o644)
+            try TemporaryDirectory.write("\(directory)/_wildcard.hq.example.crt", "nothing")
+            try TemporaryDirectory.write(
+                "\(directory)/_wildcard.hq.example.key", "-----BEGIN ENCRYPTED PRIVATE KEY-----\n")
+            let text = Self.site(directory).replacing(
+                "tls = { mode = \"off\" }", with: "tls = { certificates = \"\(directory)\" }")
+            let problems = Self.problems(text)
+            #expect(problems.count == 3, "\(problems)")
+            #expect(problems.allSatisfy { $0.hasPrefix("site.toml:6: site.tls.certificates") })
+            #expect(problems.contains { $0.contains("everybody on this machine may read the key (mode 644)") })
+            #expect(problems.contains { $0.contains("for \"*.hq.example\"") && $0.contains("holds no certificate") })
+            #expect(problems.contains { $0.contains("the key is encrypted") })
+        }
+    }
+
+    @Test("Component mode needs exact domains, a secret for each, and no secret is echoed")
+    func componentProblems() throws {
+        try TemporaryDirectory.with { directory in
+            let text = """
+                [site]
+                domains = ["ship.example"]
+                attachment = "component"
+                server = { host = "127.0.0.1" }
+                listen = "127.0.0.2:5269"
+                state = "\(directory)"
+                [site.components]
+                "b.example" = 12345678
+                "c.example" = ""
+                "d.example" = "hush"
+                [[peer]]
+                name = "shore"
+                domains = ["*.hq.example", "hq.example"]
+                [peer.transport]
+                kind = "tcp"
+                connect = "localhost:5270"
+                insecure = true
+                addresses = ["127.0.0.0/8"]
+                """
+            let problems = Self.problems(text)
+            #expect(problems.count == 6, "\(problems)")
+            #expect(!problems.joined().contains("hush"))
+            #expect(!problems.joined().contains("12345678"))
+            #expect(problems.contains { $0.hasPrefix("site.toml:5: site.listen") })
+            #expect(problems.contains { $0.hasPrefix("site.toml:8: site.components.\"b.example\": this is an integer") })
+            #expect(problems.contains { $0.hasPrefix("site.toml:9: site.components.\"c.example\": the secret is empty") })
+            #expect(problems.contains { $0.hasPrefix("site.toml:10: site.components.\"d.example\": not a domain of any") })
+            #expect(problems.contains { $0.hasPrefix("site.toml:13: peer[0].domains[0]") })
+            #expect(problems.contains { $0.hasPrefix("site.toml:13: peer[0].domains[1] = \"hq.example\": has no secret") })
+        }
+    }
+
+    @Test(
+        "TOML syntax errors have a line",
+        arguments: zip(
+            ["a = 1\nb = \n", "[site\n", "\n\n[a]\n[a]\n", "a = 1\na = 2\n", "a = 1\n\u{0}b", "x = \"\n"],
+            [2, 1, 4, 2, 2, 1]))
+    func syntax(_ text: String, _ line: Int) {
+        let problems = Self.problems(text)
+        #expect(problems.count == 1, "\(problems)")
+        #expect(problems.first?.hasPrefix("site.toml:\(line): ") == true, "\(problems)")
+    }
+
+    @Test("A file that is not there, not a file or too large is one plain problem")
+    func unreadable() {
+        for (file, words) in [("/nonexistent/site.toml", "No such file"), ("/tmp", "Not a file")] {
+            let error = #expect(throws: ConfigurationProblems.self) { try SiteConfiguration.load(file: file) }
+            #expect(error?.problems.count == 1)
+            #expect(error?.description.contains(words) == true, "\(error?.description ?? "")")
+        }
+    }
+
+    @Test("Suggestions are near misses only")
+    func spelling() {
+        #expect(Spelling.suggestion(for: "max_bytes", among: ["max-bytes", "max-stanzas"]) == "max-bytes")
+        #expect(Spelling.suggestion(for: "domians", among: ["domains", "name"]) == "domains")
+        #expect(Spelling.suggestion(for: "Connect", among: ["connect", "listen"]) == "connect")
+        #expect(Spelling.suggestion(for: "zebra", among: ["connect", "listen"]) == nil)
+    }
+
+    @Test("Durations and sizes: units, ends of range, overflow")
+    func units() {
+        #expect(ConfigurationUnits.duration("20ms") == .milliseconds(20))
+        #expect(ConfigurationUnits.duration("7d") == .hours(168))
+        #expect(ConfigurationUnits.duration("1.5s") == nil)
+        #expect(ConfigurationUnits.duration("-1s") == nil)
+        #expect(ConfigurationUnits.duration("s") == nil)
+        #expect(ConfigurationUnits.duration("9223372036854775807d") == nil)
+        #expect(ConfigurationUnits.size("64MiB") == 64 << 20)
+        #expect(ConfigurationUnits.size("64MB") == nil)
+        #expect(ConfigurationUnits.size("9223372036854775807GiB") == nil)
+        #expect(ConfigurationUnits.format(.minutes(90)) == "90m")
+        #expect(ConfigurationUnits.format(bytes: 65_536) == "64KiB")
+    }
+
+    @Test("Endpoints and address blocks")
+    func endpoints() throws {
+        #expect(Endpoint("10.1.2.3:5269") == Endpoint(host: "10.1.2.3", port: 5269))
+        #expect(Endpoint("[2001:db8::1]:5269")?.description == "[2001:db8::1]:5269")
+        for wrong in ["", ":", "a:", ":1", "2001:db8::1:5269", "a:65536", "a:-1", "a b:1", "[::1]", "10.1.2:3", "a:+1"] {
+            #expect(Endpoint(wrong) == nil, "\(wrong)")
+        }
+        #expect(AddressRange("10.1.2.0/24")?.contains(try SocketAddress(ipAddress: "10.1.2.77", port: 1)) == true)
+        #expect(AddressRange("10.1.2.0/24")?.contains(try SocketAddress(ipAddress: "::ffff:10.1.2.77", port: 1)) == true)
+        #expect(AddressRange("10.1.2.0/23")?.contains(try SocketAddress(ipAddress: "10.1.4.1", port: 1)) == false)
+        #expect(AddressRange("2001:db8::/32")?.contains(try SocketAddress(ipAddress: "2001:db8:1::1", port: 1)) == true)
+        for wrong in ["10.1.2.3/24", "10.1.2.3/33", "10.1.2", "x", "10.0.0.0/-1", "::/129", "10.0.0.0/+8"] {
+            #expect(AddressRange(wrong) == nil, "\(wrong)")
+        }
+    }
+}
+
+extension String {
+    func trimmingSuffix(_ suffix: String) -> String {
+        hasSuffix(suffix) ? String(dropLast(suffix.count)) : self
+    }
+}
+
+@Suite("Example configurations")
+struct ExampleConfigurationTests {
+    @Test("Every example in the documentation is correct", arguments: ["ship", "shore", "component"])
+    func example(_ name: String) throws {
+        let root = #filePath.split(separator: "/").dropLast(3).joined(separator: "/")
+        let text = try Files.readText("/\(root)/docs/examples/\(name).toml")
+        try TemporaryDirectory.with { directory in
+            for file in [
+                "hq.example", "conference.hq.example", "ship.example", "conference.ship.example", "launch.example", "ship",
+                "shore", "ca",
+            ] {
+                try TemporaryDirectory.write("\(directory)/\(file).crt", PEM.certificate)
+                try TemporaryDirectory.write("\(directory)/\(file).key", PEM.key)
+            }
+            // The directories of an installed system stand for one that exists here.
+            var moved = text
+            for path in ["/etc/skywave/pki", "/etc/skywave/link", "/etc/prosody/certs", "/var/lib/skywave"] {
+                moved = moved.replacing(path, with: directory)
+            }
+            #expect(ConfigurationTests.problems(moved, file: "\(name).toml") == [])
+        }
+    }
+}

@@ -1,0 +1,96 @@
+import Testing
+
+/// Has a laboratory do one check and turns its outcome into an issue.
+private func expectPassed(_ check: String, _ variant: Variant) async throws {
+    let outcome = try await Laboratory.of(variant).run(check)
+    guard outcome.passed == true else {
+        Issue.record("\(variant.name) \(check): \(outcome.detail ?? "no reason given")")
+        return
+    }
+    if let remark = outcome.detail, !remark.isEmpty {
+        print("\(variant.name) \(check): \(remark)")
+    }
+}
+
+/// People at two sites with real servers and real clients: what they can do with each other.
+@Suite(.enabled(if: Laboratory.isInstalled, "`make setup` installs the servers"), .timeLimit(.minutes(10)))
+struct ConversationTests {
+    @Test(arguments: Variant.all)
+    func `A hundred messages each way arrive once, unchanged and in order`(_ variant: Variant) async throws {
+        try await expectPassed("messages", variant)
+    }
+
+    @Test(arguments: Variant.all)
+    func `A message to an unknown user comes back as one error`(_ variant: Variant) async throws {
+        try await expectPassed("bounce", variant)
+    }
+
+    @Test(arguments: Variant.all)
+    func `Subscriptions reach both, then presence and probes cross`(_ variant: Variant) async throws {
+        try await expectPassed("presence", variant)
+    }
+
+    @Test(arguments: Variant.all)
+    func `A room at one site works for the other: join, talk, leave, occupants`(_ variant: Variant) async throws {
+        try await expectPassed("room_on_the_right", variant)
+    }
+
+    @Test(arguments: Variant.all)
+    func `A room at the other site works as well`(_ variant: Variant) async throws {
+        try await expectPassed("room_on_the_left", variant)
+    }
+
+    @Test(arguments: Variant.all)
+    func `Requests get their result or the right error`(_ variant: Variant) async throws {
+        try await expectPassed("requests", variant)
+    }
+
+    @Test(arguments: Variant.all)
+    func `Users ping each other and the other server`(_ variant: Variant) async throws {
+        try await expectPassed("ping", variant)
+    }
+
+    @Test(arguments: Variant.all)
+    func `A vCard of 200 kB crosses both ways`(_ variant: Variant) async throws {
+        try await expectPassed("vcard", variant)
+    }
+}
+
+/// The same people while something between them breaks and comes back.
+@Suite(.enabled(if: Laboratory.isInstalled, "`make setup` installs the servers"), .timeLimit(.minutes(10)))
+struct FaultTests {
+    @Test(arguments: Variant.bridged)
+    func `After a restart of the right server no message is missing or doubled`(_ variant: Variant) async throws {
+        try await expectPassed("restart_of_the_right_server", variant)
+    }
+
+    @Test(arguments: Variant.bridged)
+    func `After a restart of the left server no message is missing or doubled`(_ variant: Variant) async throws {
+        try await expectPassed("restart_of_the_left_server", variant)
+    }
+
+    @Test(arguments: Variant.bridged)
+    func `What waits for the right bridge arrives after its restart`(_ variant: Variant) async throws {
+        try await expectPassed("restart_of_the_right_bridge", variant)
+    }
+
+    @Test(arguments: Variant.bridged)
+    func `What waits for the left bridge arrives after its restart`(_ variant: Variant) async throws {
+        try await expectPassed("restart_of_the_left_bridge", variant)
+    }
+
+    @Test(arguments: Variant.bridged)
+    func `A cut of the link delays messages and throws nobody out of a room`(_ variant: Variant) async throws {
+        try await expectPassed("cut_of_the_link", variant)
+    }
+
+    @Test(arguments: Variant.bridged)
+    func `Cuts in full flow double nothing and keep the order`(_ variant: Variant) async throws {
+        try await expectPassed("cuts_in_full_flow", variant)
+    }
+
+    @Test(arguments: Variant.bridged)
+    func `An idle link carries no byte`(_ variant: Variant) async throws {
+        try await expectPassed("link_is_narrow", variant)
+    }
+}

@@ -1,0 +1,7 @@
+"""Real XMPP servers, bridges and clients on loopback addresses of one machine.
+
+`network`   addresses and the cuttable link      `processes`  starting, watching and ending daemons
+`servers`   Prosody, ejabberd, dnsmasq           `bridges`    the bridge under test
+`client`    a recording XMPP client              `federation` two sites joined together
+`checks`    what must hold between two sites     `variants`   the ways of joining them
+"""

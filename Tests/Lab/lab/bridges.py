@@ -1,0 +1,126 @@
+"""The bridge under test, one per site, configured as its user would."""
+
+import json
+import os
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+
+from .certificates import Identity
+from .network import answers
+from .processes import Daemon, LabError
+from .servers import Server
+
+PORT = 5269
+
+
+@dataclass
+class SiteBridge:
+    """What one bridge is told."""
+
+    name: str
+    domains: list[str]
+    rooms: list[str]
+    server: str
+    listen: str
+    peer: str
+    peer_domains: list[str]
+    peer_rooms: list[str]
+    proof: str
+    directory: Path
+    pki: Path
+    deflate: bool
+    secret: str
+    verbose: bool
+    dials: str | None = None
+    listens: str | None = None
+    server_authority: Path | None = None
+    link_identity: Identity | None = None
+    link_authority: Path | None = None
+    link_peer_name: str | None = None
+
+    def toml(self) -> str:
+        component = self.proof == "component"
+        port = Server.component_port if component else PORT
+        lines = ["[site]", f"domains = {array(self.domains)}", f'server = {{ host = "{self.server}", port = {port} }}']
+        if component:
+            lines.append('attachment = "component"')
+        else:
+            lines.append(f'listen = "{self.listen}:{PORT}"')
+        lines += [f'state = "{self.directory / "state"}"', f"rooms = {array(self.rooms + self.peer_rooms)}", ""]
+        if component:
+            lines += ["[site.components]", *(f'"{domain}" = "{self.secret}"' for domain in self.peer_domains)]
+        else:
+            lines += ["[site.tls]", *self._tls()]
+        lines += ["", "[[peer]]", f'name = "{self.peer}"', f"domains = {array(self.peer_domains)}", 'dialect = "xep"',
+                  "", "[peer.transport]", 'kind = "tcp"']
+        if self.dials:
+            lines += [f'connect = "{self.dials}"', 'reconnect = { min = "100ms", max = "1s" }']
+        if self.listens:
+            lines.append(f'listen = "{self.listens}"')
+        if not self.link_identity:
+            lines += ["insecure = true", 'addresses = ["127.0.0.0/8"]']
+        if self.deflate:
+            lines += ["", "[peer.transport.compression]", "deflate = true", "level = 6"]
+        if self.link_identity:
+            lines += ["", "[peer.transport.tls]", f'certificate = "{self.link_identity.certificate}"',
+                      f'key = "{self.link_identity.key}"', f'ca = "{self.link_authority}"',
+                      f'server-name = "{self.link_peer_name}"']
+        lines += ["", "[admin]", f'socket = "{self.directory / "admin.sock"}"',
+                  "", "[log]", f'level = "{"trace" if self.verbose else "debug"}"', ""]
+        return "\n".join(lines)
+
+    def _tls(self) -> list[str]:
+        if self.proof == "dialback":
+            return ['mode = "off"', 'authentication = "dialback"']
+        lines = ['mode = "required"', f'certificates = "{self.pki}"']
+        if self.proof == "external":
+            return lines + ['authentication = "certificate"', f'ca = "{self.server_authority}"']
+        return lines + ['authentication = "dialback"']
+
+
+class Bridge:
+    """The daemon `skywave run` with its configuration and, where it needs them, its certificates."""
+
+    def __init__(self, executable: Path, setup: SiteBridge):
+        self.executable, self.setup = executable, setup
+        setup.directory.mkdir(parents=True, exist_ok=True)
+        (setup.directory / "state").mkdir(exist_ok=True)
+        self.config = setup.directory / "skywave.toml"
+        if setup.proof in ("starttls", "external"):
+            self.command("pki", "--directory", str(setup.pki), *setup.peer_domains)
+        self.config.write_text(setup.toml())
+        self.daemon = Daemon("skywave", [str(executable), "run", "--config", str(self.config)], setup.directory)
+
+    def command(self, *arguments: str) -> str:
+        """Runs another command of the executable; its failure is the lab's."""
+        done = subprocess.run([str(self.executable), *arguments], capture_output=True, text=True, timeout=60)
+        if done.returncode != 0:
+            raise LabError(f"skywave {' '.join(arguments)} ended with {done.returncode}:\n{done.stdout}{done.stderr}")
+        return done.stdout
+
+    async def start(self):
+        self.daemon.start()
+
+        async def ready() -> bool:
+            if not os.path.exists(self.setup.directory / "admin.sock"):
+                return False
+            return self.setup.proof == "component" or await answers(self.setup.listen, PORT)
+
+        await self.daemon.ready(ready)
+
+    async def stop(self) -> int | None:
+        return await self.daemon.stop()
+
+    async def stop_cleanly(self):
+        """Ends it as systemd does, and insists on the exit status 0 that this must have."""
+        status = await self.stop()
+        if status != 0:
+            raise LabError(f"the bridge {self.setup.name} ended with {status} after SIGTERM instead of 0")
+
+    def status(self) -> dict:
+        return json.loads(self.command("status", "--config", str(self.config), "--json"))
+
+
+def array(values: list[str]) -> str:
+    return "[" + ", ".join(f'"{value}"' for value in values) + "]"

@@ -1,0 +1,491 @@
+"""What must hold between two sites, whatever joins them.
+
+A check is a coroutine that takes a running `Federation`, brings its own users, and raises `CheckFailed` with what it
+expected and what it saw. Checks do not depend on each other and leave the federation as they found it.
+"""
+
+import asyncio
+import base64
+import time
+
+from .client import Client, CheckFailed, PATIENCE
+from .federation import Federation, Site
+
+CHECKS: dict[str, "Check"] = {}
+
+
+class Check:
+    def __init__(self, run, needs_bridge: bool):
+        self.run, self.needs_bridge = run, needs_bridge
+        self.name = run.__name__
+        self.summary = run.__doc__.strip().splitlines()[0]
+
+    def applies(self, federation: Federation) -> bool:
+        return federation.variant.is_bridged or not self.needs_bridge
+
+
+def check(run):
+    CHECKS[run.__name__] = Check(run, needs_bridge=False)
+    return run
+
+
+def bridge_check(run):
+    CHECKS[run.__name__] = Check(run, needs_bridge=True)
+    return run
+
+
+def expect(condition, what: str):
+    if not condition:
+        raise CheckFailed(what)
+
+
+def expect_equal(actual, expected, what: str):
+    """Like `expect`, and names the first place where two sequences differ."""
+    if actual == expected:
+        return
+    if isinstance(actual, list) and isinstance(expected, list):
+        place = next((i for i, (a, e) in enumerate(zip(actual, expected)) if a != e), min(len(actual), len(expected)))
+        raise CheckFailed(
+            f"{what}: {len(actual)} instead of {len(expected)} items, first difference at {place}: "
+            f"{actual[place:place + 2]!r} instead of {expected[place:place + 2]!r}")
+    raise CheckFailed(f"{what}: {actual!r} instead of {expected!r}")
+
+
+# Conversation
+
+TEXTS = ["plain", "Grüße, Æøå", "Привет, мир", "日本語の本文", "🛰️ 👩‍🚀", "<b>&amp; 'quoted' \"text\"</b>", "two\nlines\tand tab",
+         "e\u0301 decomposed", "]]> not CDATA", "  spaces kept  ", "مرحبا"]
+
+
+@check
+async def messages(federation: Federation):
+    """100 messages each way, many alphabets: all arrive once, unchanged and in order."""
+    async with federation.users() as (romeo, juliet):
+        count = 100
+        sent = {romeo: [], juliet: []}
+        for number in range(count):
+            for sender, receiver in ((romeo, juliet), (juliet, romeo)):
+                body = f"{number}: {TEXTS[number % len(TEXTS)]}"
+                sent[sender].append((sender.send(receiver.full, body), body))
+            await asyncio.sleep(0)
+        for sender, receiver in ((romeo, juliet), (juliet, romeo)):
+            await receiver.until(f"{count} messages from {sender.bare}",
+                                 lambda: len(receiver.from_user(sender.bare)) >= count)
+        await asyncio.sleep(0.3)  # a duplicate would come right behind
+        for sender, receiver in ((romeo, juliet), (juliet, romeo)):
+            arrived = [(m.id, m.body) for m in receiver.from_user(sender.bare)]
+            expect_equal(arrived, sent[sender], f"messages from {sender.bare}")
+            expect_equal({m.sender for m in receiver.from_user(sender.bare)}, {sender.full}, "senders")
+
+
+@check
+async def bounce(federation: Federation):
+    """A message to a user who does not exist comes back as one error, in both directions."""
+    async with federation.users() as (romeo, juliet):
+        for client, far in ((romeo, federation.right), (juliet, federation.left)):
+            ident = client.send(f"nobody-here@{far.domain}", "is anybody there?")
+            errors = await client.until("the error for a message to an unknown user", lambda: client.errors(ident))
+            await asyncio.sleep(0.2)
+            expect_equal(len(client.errors(ident)), 1, "errors for one message")
+            expect(errors[0].condition in ("service-unavailable", "item-not-found"),
+                   f"unexpected condition {errors[0].condition}")
+            expect_equal(errors[0].sender, f"nobody-here@{far.domain}", "sender of the error")
+
+
+# Presence
+
+async def befriend(asker: Client, asked: Client):
+    """Both ask and accept, as two people do who add each other."""
+    for one, other in ((asker, asked), (asked, asker)):
+        one.presence(to=other.bare, kind="subscribe")
+        await other.until(f"the request of {one.bare}",
+                          lambda: any(p.type == "subscribe" for p in other.presence_of(one.bare)))
+        other.presence(to=one.bare, kind="subscribed")
+        await one.until(f"the acceptance of {other.bare}",
+                        lambda: any(p.type == "subscribed" for p in one.presence_of(other.bare)))
+    for one, other in ((asker, asked), (asked, asker)):
+        deadline = time.monotonic() + PATIENCE
+        while (state := await one.subscription(other.bare)) != "both":
+            expect(time.monotonic() < deadline, f"{one.bare} has {state} to {other.bare} instead of both")
+            await asyncio.sleep(0.1)
+
+
+@check
+async def presence(federation: Federation):
+    """Subscription to both; presence follows; a new login learns who is there by probes; offline arrives."""
+    left, right = federation.left, federation.right
+    account = left.account()
+    romeo = await left.client(*account).login()
+    juliet = await federation.login(right)
+    try:
+        await befriend(romeo, juliet)
+        await romeo.until("juliet's presence after the subscription",
+                          lambda: any(p.type == "" for p in romeo.presence_of(juliet.bare)))
+        romeo.presence(show="away", status="auf der Brücke – ждите")
+        await juliet.until("romeo away, with his status", lambda: any(
+            p.body == "auf der Brücke – ждите" and p.stanza["show"] == "away" and p.sender == romeo.full
+            for p in juliet.presence_of(romeo.bare)))
+        juliet.presence(show="dnd", status="busy")
+        await romeo.until("juliet busy", lambda: any(p.body == "busy" for p in romeo.presence_of(juliet.bare)))
+
+        gone = len(juliet.presences)
+        await romeo.logout()
+        await juliet.until("romeo offline", lambda: any(
+            p.type == "unavailable" for p in juliet.presences[gone:] if p.sender.split("/")[0] == romeo.bare))
+
+        back = len(juliet.presences)
+        romeo = await left.client(*account).login()
+        await romeo.until("juliet's presence as the answer to the probe of a new login", lambda: any(
+            p.type == "" and p.body == "busy" and p.sender == juliet.full for p in romeo.presence_of(juliet.bare)))
+        await juliet.until("romeo online again", lambda: any(
+            p.type == "" and p.sender == romeo.full for p in juliet.presences[back:]))
+
+        romeo.presence(to=juliet.bare, kind="unsubscribe")
+        await juliet.until("romeo's unsubscribe",
+                           lambda: any(p.type in ("unsubscribe", "unavailable") for p in juliet.presences[back:]))
+        deadline = time.monotonic() + PATIENCE
+        while (state := await juliet.subscription(romeo.bare)) != "to":
+            expect(time.monotonic() < deadline, f"juliet has {state} to romeo instead of to, after his unsubscribe")
+            await asyncio.sleep(0.1)
+    finally:
+        await romeo.logout()
+        await juliet.logout()
+
+
+# Rooms
+
+class Room:
+    """A room at one site with three occupants: two local ones and one from the other site."""
+
+    def __init__(self, federation: Federation, host: Site, guest: Site, name: str):
+        self.federation, self.host, self.guest_site = federation, host, guest
+        self.address = f"{name}-{time.time_ns()}@{host.room_domain}"
+
+    async def __aenter__(self) -> "Room":
+        self.owner = await self.federation.login(self.host)
+        self.local = await self.federation.login(self.host)
+        self.guest = await self.federation.login(self.guest_site)
+        self.members = {"owner": self.owner, "local": self.local, "guest": self.guest}
+        await self.owner.join(self.address, "owner", create=True)
+        await self.local.join(self.address, "local")
+        await self.guest.join(self.address, "guest")
+        await self.agree({"owner", "local", "guest"})
+        return self
+
+    async def __aexit__(self, *_):
+        for client in self.members.values():
+            await client.logout()
+
+    async def agree(self, nicks: set[str]):
+        """Waits until all who are in the room see exactly these occupants."""
+        for nick in nicks:
+            client = self.members[nick]
+            await client.until(f"the occupants {sorted(nicks)} (now {sorted(client.occupants(self.address))})",
+                               lambda: client.occupants(self.address) == nicks)
+
+    async def say(self, nick: str, count: int, text: str) -> list[tuple[str, str]]:
+        bodies = [(nick, f"{text} {number}") for number in range(count)]
+        for _, body in bodies:
+            self.members[nick].send(self.address, body, "groupchat")
+            await asyncio.sleep(0)
+        return bodies
+
+    async def heard(self, said: list[tuple[str, str]], by: set[str]):
+        """Waits until these messages have arrived, each once and each speaker's in his order."""
+        for nick in by:
+            client = self.members[nick]
+            await client.until(f"{len(said)} messages in the room",
+                               lambda: len(client.room_messages(self.address)) >= len(said))
+            arrived = client.room_messages(self.address)
+            for speaker in {speaker for speaker, _ in said}:
+                expect_equal([m for m in arrived if m[0] == speaker], [m for m in said if m[0] == speaker],
+                             f"what {nick} heard from {speaker}")
+            expect_equal(len(arrived), len(said), f"messages heard by {nick}")
+        # A room has one order, and every occupant hears it.
+        orders = {tuple(self.members[nick].room_messages(self.address)) for nick in by}
+        expect_equal(len(orders), 1, "different orders of the same room")
+
+
+async def room_at(federation: Federation, host: Site, guest: Site):
+    async with Room(federation, host, guest, "meeting") as room:
+        said = await room.say("guest", 20, "Funkspruch von drüben") + await room.say("owner", 20, "from the host")
+        said += await room.say("local", 20, "сообщение")
+        await room.heard(said, {"owner", "local", "guest"})
+        # the topic crosses, and a private message to an occupant
+        room.owner.xmpp["xep_0045"].set_subject(room.address, "Lage ⚓")
+        await room.guest.until("the subject", lambda: any(
+            m.type == "groupchat" and m.stanza["subject"] == "Lage ⚓" for m in room.guest.messages))
+        ident = room.guest.send(f"{room.address}/local", "only for you")
+        await room.local.until("the private message", lambda: any(
+            m.id == ident and m.sender == f"{room.address}/guest" for m in room.local.messages))
+        # leave, come back, be seen both times
+        room.guest.leave(room.address, "guest")
+        await room.agree({"owner", "local"})
+        await room.guest.until("its own departure", lambda: "guest" not in room.guest.occupants(room.address))
+        room.guest.presences.clear()
+        await room.guest.join(room.address, "guest")
+        await room.agree({"owner", "local", "guest"})
+        # going offline is leaving too
+        await room.guest.logout()
+        await room.agree({"owner", "local"})
+
+
+@check
+async def room_on_the_right(federation: Federation):
+    """A room at bravo joined from alpha: messages, subject, private message, leave, rejoin, logout."""
+    await room_at(federation, federation.right, federation.left)
+
+
+@check
+async def room_on_the_left(federation: Federation):
+    """A room at alpha joined from bravo: messages, subject, private message, leave, rejoin, logout."""
+    await room_at(federation, federation.left, federation.right)
+
+
+# Requests
+
+DISCO = "http://jabber.org/protocol/disco#info"
+
+
+@check
+async def requests(federation: Federation):
+    """IQ to servers, rooms and users: results where there is an answer, the right error where there is none."""
+    async with federation.users() as (romeo, juliet):
+        for client, other, far in ((romeo, juliet, federation.right), (juliet, romeo, federation.left)):
+            for address, category in ((far.domain, "server"), (far.room_domain, "conference"), (other.full, "client")):
+                kind, condition, stanza = await client.request(address, "get", DISCO)
+                expect_equal((kind, condition), ("result", None), f"disco#info of {address}")
+                categories = {identity.get("category") for identity in stanza.xml.iter(f"{{{DISCO}}}identity")}
+                expect(category in categories, f"{address} says it is {categories}, expected {category}")
+                expect_equal(stanza["from"].full, address, "sender of the answer")
+            for address in (far.domain, other.full, f"nobody-here@{far.domain}"):
+                kind, condition, stanza = await client.request(address, "get", "urn:example:unheard-of")
+                expect_equal(kind, "error", f"answer of {address} to an unknown request")
+                expect(condition in ("service-unavailable", "feature-not-implemented", "item-not-found"),
+                       f"{address} answered an unknown request with {condition}")
+                expect_equal(stanza["from"].full, address, "sender of the error")
+
+
+@check
+async def ping(federation: Federation):
+    """XEP-0199 between users and to the other server, both ways."""
+    async with federation.users() as (romeo, juliet):
+        for client, other, far in ((romeo, juliet, federation.right), (juliet, romeo, federation.left)):
+            for address in (other.full, far.domain):
+                kind, condition, _ = await client.request(address, "get", "urn:xmpp:ping", "ping")
+                expect_equal((kind, condition), ("result", None), f"ping of {address}")
+
+
+@check
+async def vcard(federation: Federation):
+    """A vCard with 200 kB of picture, set by one user and fetched by the other, both ways."""
+    picture = bytes((n * n + n // 251) % 256 for n in range(150_000))  # 200 000 characters in base 64
+    async with federation.users() as (romeo, juliet):
+        for owner, reader in ((romeo, juliet), (juliet, romeo)):
+            card = owner.xmpp["xep_0054"].make_vcard()
+            card["FN"] = "Капитан Æ"
+            card["PHOTO"]["TYPE"] = "image/png"
+            card["PHOTO"]["BINVAL"] = picture
+            await owner.xmpp["xep_0054"].publish_vcard(card, timeout=PATIENCE)
+            iq = reader.xmpp.make_iq_get(ito=owner.bare)
+            iq.enable("vcard_temp")
+            answer = await iq.send(timeout=PATIENCE)
+            text = answer.xml.findtext(".//{vcard-temp}BINVAL") or ""
+            expect(len(text) >= 200_000, f"the picture arrived with {len(text)} characters")
+            expect_equal(base64.b64decode(text) == picture, True, "the picture is the same")
+            expect_equal(answer.xml.findtext(".//{vcard-temp}FN"), "Капитан Æ", "the name")
+
+
+# Faults
+
+async def settled(sender: Client, receiver: Client, sent: list[tuple[str, str]], patience: float = 40):
+    """Waits until each message has either arrived or come back, then asserts at most one of both, and order.
+
+    Returns how many arrived and how many came back.
+    """
+    wanted = [ident for ident, _ in sent]
+
+    def done():
+        arrived = {m.id for m in receiver.from_user(sender.bare)}
+        returned = {m.id for m in sender.messages if m.type == "error"}
+        return all(ident in arrived or ident in returned for ident in wanted)
+
+    await receiver.until(f"each of {len(wanted)} messages from {sender.bare} arrived or returned", done, patience)
+    await asyncio.sleep(0.5)
+    arrived = [m.id for m in receiver.from_user(sender.bare) if m.id in set(wanted)]
+    returned = [m.id for m in sender.messages if m.type == "error" and m.id in set(wanted)]
+    expect_equal(len(arrived), len(set(arrived)), "duplicates among the messages that arrived")
+    expect_equal(len(returned), len(set(returned)), "errors for the same message")
+    expect_equal(set(arrived) & set(returned), set(), "messages that both arrived and came back as errors")
+    positions = {ident: place for place, ident in enumerate(wanted)}
+    places = [positions[ident] for ident in arrived]
+    expect_equal(places, sorted(places), "order of arrival")
+    return len(arrived), len(returned)
+
+
+async def talk(one: Client, other: Client, text: str):
+    """A message each way, both of which must arrive."""
+    for sender, receiver in ((one, other), (other, one)):
+        ident = sender.send(receiver.full, text)
+        await receiver.until(f"{text!r} from {sender.bare}", lambda: any(m.id == ident for m in receiver.messages))
+
+
+async def reconnected(one: Client, other: Client, patience: float = 30):
+    """Waits until a message gets through in each direction; what comes back as an error is tried again."""
+    for sender, receiver in ((one, other), (other, one)):
+        deadline = time.monotonic() + patience
+        while True:
+            ident = sender.send(receiver.full, "are you there?")
+
+            def outcome():
+                return any(m.id == ident for m in receiver.messages) or bool(sender.errors(ident))
+
+            await receiver.until(f"an end for a message from {sender.bare}", outcome, patience)
+            if any(m.id == ident for m in receiver.from_user(sender.bare)):
+                break
+            expect(time.monotonic() < deadline, f"{sender.bare} still gets errors {patience:.0f} s after the fault")
+            await asyncio.sleep(0.2)
+
+
+async def restart_of_server(federation: Federation, near: Site, far: Site):
+    account = far.account()
+    async with federation.users(near) as (romeo,):
+        juliet = await far.client(*account).login()
+        await talk(romeo, juliet, "before the restart")
+        await juliet.logout()
+        await far.server.stop()
+        sent = []
+        for number in range(20):
+            sent.append((romeo.send(juliet.bare, f"while your server is down {number}"), ""))
+        await asyncio.sleep(1.0)
+        await far.server.start()
+        juliet = await far.client(*account).login()
+        try:
+            arrived, returned = await settled(romeo, juliet, sent)
+            await reconnected(romeo, juliet)
+            await talk(romeo, juliet, "after the restart")
+            return f"of 20 messages sent meanwhile {arrived} arrived and {returned} came back"
+        finally:
+            await juliet.logout()
+
+
+@check
+async def restart_of_the_right_server(federation: Federation):
+    """bravo's server restarts: every message sent meanwhile arrives once or comes back, in order; then all is well."""
+    return await restart_of_server(federation, federation.left, federation.right)
+
+
+@check
+async def restart_of_the_left_server(federation: Federation):
+    """alpha's server restarts: every message sent meanwhile arrives once or comes back, in order; then all is well."""
+    return await restart_of_server(federation, federation.right, federation.left)
+
+
+async def restart_of_bridge(federation: Federation, near: Site, far: Site):
+    """`far`'s bridge is away for a second; users at both sites go on writing."""
+    async with federation.users(near, far) as (romeo, juliet):
+        await talk(romeo, juliet, "before the restart")
+        await far.bridge.stop_cleanly()
+        sent = [(romeo.send(juliet.full, f"while your bridge is down {n}"), "") for n in range(20)]
+        back = [(juliet.send(romeo.full, f"while my bridge is down {n}"), "") for n in range(5)]
+        await asyncio.sleep(1.0)
+        await far.bridge.start()
+        arrived, returned = await settled(romeo, juliet, sent)
+        expect_equal((arrived, returned), (20, 0), "messages that waited in the other bridge (arrived, returned)")
+        here, gone = await settled(juliet, romeo, back)
+        await reconnected(romeo, juliet)
+        await talk(romeo, juliet, "after the restart")
+        return f"20 waited and arrived; of 5 written beside the missing bridge {here} arrived and {gone} came back"
+
+
+@bridge_check
+async def restart_of_the_right_bridge(federation: Federation):
+    """bravo's bridge restarts: what the other bridge held arrives after, once and in order."""
+    return await restart_of_bridge(federation, federation.left, federation.right)
+
+
+@bridge_check
+async def restart_of_the_left_bridge(federation: Federation):
+    """alpha's bridge, the one that dials, restarts: what the other bridge held arrives after, once and in order."""
+    return await restart_of_bridge(federation, federation.right, federation.left)
+
+
+@bridge_check
+async def cut_of_the_link(federation: Federation):
+    """The link is cut: all that is written meanwhile arrives after, once and in order; nobody leaves the room."""
+    async with Room(federation, federation.right, federation.left, "cut") as room:
+        romeo, juliet = room.guest, room.owner
+        said = await room.say("guest", 3, "before, from afar") + await room.say("owner", 3, "before, from here")
+        await room.heard(said, {"owner", "local", "guest"})
+        await talk(romeo, juliet, "before the cut")
+        await asyncio.sleep(0.3)  # nothing is in flight
+        federation.relay.cut()
+        sent = [(romeo.send(juliet.full, f"from alpha {n}"), "") for n in range(20)]
+        back = [(juliet.send(romeo.full, f"from bravo {n}"), "") for n in range(20)]
+        said += await room.say("owner", 10, "during the cut, from here")
+        said += await room.say("guest", 10, "during the cut, from afar")
+        await asyncio.sleep(1.5)
+        federation.relay.mend()
+        for sender, receiver, messages in ((romeo, juliet, sent), (juliet, romeo, back)):
+            expect_equal(await settled(sender, receiver, messages), (20, 0),
+                         f"messages from {sender.bare} (arrived, returned)")
+        await room.heard(said, {"owner", "local", "guest"})
+        for client in room.members.values():
+            expect_equal(client.occupants(room.address), {"owner", "local", "guest"}, "occupants after the cut")
+            expect_equal([p for p in client.presences if p.type in ("unavailable", "error")], [],
+                         "departures from the room")
+        await talk(romeo, juliet, "after the cut")
+        return "40 messages and 20 room messages written during the cut arrived"
+
+
+@bridge_check
+async def cuts_in_full_flow(federation: Federation):
+    """The link is cut three times under load: no duplicate, order kept, and what is missing was on the wire."""
+    async with federation.users() as (romeo, juliet):
+        await talk(romeo, juliet, "before the cuts")
+        sent = {romeo: [], juliet: []}
+
+        async def flow(sender: Client, receiver: Client):
+            for number in range(300):
+                sent[sender].append(sender.send(receiver.full, f"{number} in the flow"))
+                await asyncio.sleep(0.005)
+
+        flows = asyncio.gather(flow(romeo, juliet), flow(juliet, romeo))
+        for _ in range(3):
+            await asyncio.sleep(0.4)
+            federation.relay.cut()
+            await asyncio.sleep(0.2)
+            federation.relay.mend()
+        await flows
+        await reconnected(romeo, juliet)
+        await talk(romeo, juliet, "after the cuts")
+        missing = 0
+        for sender, receiver in ((romeo, juliet), (juliet, romeo)):
+            wanted = set(sent[sender])
+            arrived = [m.id for m in receiver.from_user(sender.bare) if m.id in wanted]
+            returned = {m.id for m in sender.messages if m.type == "error"} & wanted
+            expect_equal(len(arrived), len(set(arrived)), "duplicates")
+            expect_equal(arrived, [ident for ident in sent[sender] if ident in set(arrived)], "order of arrival")
+            expect_equal(set(arrived) & returned, set(), "messages that both arrived and came back")
+            lost = len(wanted) - len(arrived) - len(returned)
+            # At most what three broken connections had in flight, which on a loopback link is little.
+            expect(lost <= 60, f"{lost} of 300 messages from {sender.bare} neither arrived nor came back")
+            missing += lost
+        return f"of 600 messages {missing} were on the wire when it broke"
+
+
+@bridge_check
+async def link_is_narrow(federation: Federation):
+    """The bytes that the relay carried fit what the bridges say, and an idle link carries nothing."""
+    async with federation.users() as (romeo, juliet):
+        await talk(romeo, juliet, "wake up")
+        await asyncio.sleep(0.5)
+        before = (federation.relay.up, federation.relay.down)
+        await asyncio.sleep(2.0)
+        expect_equal((federation.relay.up, federation.relay.down), before, "bytes on an idle link")
+        for number in range(50):
+            romeo.send(juliet.full, f"message number {number} over the link")
+        await juliet.until("50 messages", lambda: len(juliet.from_user(romeo.bare)) >= 51)
+        await asyncio.sleep(0.2)
+        carried = federation.relay.up - before[0]
+        return f"50 messages took {carried} bytes, {carried / 50:.0f} each"

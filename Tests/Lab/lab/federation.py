@@ -1,0 +1,184 @@
+"""Two sites, alpha.example and bravo.example, joined as a variant says."""
+
+import shutil
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from .bridges import Bridge, SiteBridge
+from .certificates import Authority, Identity, self_signed
+from .client import Client
+from .network import AddressBlock, Relay
+from .processes import LabError
+from .servers import Ejabberd, NameServer, Prosody, Security, Server, ServerSetup
+from .variants import Variant
+
+KINDS = {"prosody": Prosody, "ejabberd": Ejabberd}
+USERS = 40
+
+
+class Site:
+    """One site: its server, the names as it sees them, and its bridge."""
+
+    def __init__(self, name: str, user: str, base: int, block: AddressBlock):
+        self.name, self.user = name, user
+        self.domain = f"{name}.example"
+        self.server_address, self.bridge_address, self.resolver_address = (block[base + n] for n in range(3))
+        self.server: Server | None = None
+        self.resolver: NameServer | None = None
+        self.bridge: Bridge | None = None
+        self._next_user = 0
+
+    @property
+    def room_domain(self) -> str:
+        return f"conference.{self.domain}"
+
+    @property
+    def domains(self) -> list[str]:
+        return [self.domain, self.room_domain]
+
+    def account(self) -> tuple[str, str]:
+        """A user whom no check has used before, and the password."""
+        user = f"{self.user}{self._next_user}"
+        self._next_user += 1
+        if self._next_user > USERS:
+            raise LabError(f"more than {USERS} users at {self.name}")
+        return f"{user}@{self.domain}", f"secret-of-{user}"
+
+    def accounts(self) -> dict[str, str]:
+        names = [f"{self.user}{n}" for n in range(USERS)] + [self.user]
+        return {name: f"secret-of-{name}" for name in names}
+
+    def client(self, jid: str, password: str) -> Client:
+        return Client(self.server_address, jid, password)
+
+
+class Federation:
+    """Two sites that talk to each other. Everything lives in `directory` and ends with `stop`."""
+
+    def __init__(self, variant: Variant, directory: Path, bridge: Path | None, verbose: bool = False):
+        self.variant, self.directory, self.verbose = variant, directory, verbose
+        if variant.is_bridged and bridge is None:
+            raise LabError(f"{variant.name} needs the bridge's executable")
+        shutil.rmtree(directory, ignore_errors=True)
+        directory.mkdir(parents=True)
+        self.block = AddressBlock()
+        self.left = Site("alpha", "romeo", 2, self.block)
+        self.right = Site("bravo", "juliet", 12, self.block)
+        self.sites = [self.left, self.right]
+        self.relay: Relay | None = None
+        self._executable = bridge
+
+    # Life
+
+    async def start(self):
+        variant = self.variant
+        try:
+            identities, trusted = self._certificates()
+            if variant.is_bridged:
+                self._make_bridges(trusted)
+            for site, far, kind in [(self.left, self.right, variant.left), (self.right, self.left, variant.right)]:
+                folder = self.directory / site.name
+                away = far.server_address if not variant.is_bridged else site.bridge_address
+                names = {site.domain: site.server_address, far.domain: away, far.room_domain: away}
+                site.resolver = NameServer(site.resolver_address, names, folder / "names")
+                components = {}
+                if variant.proof == "component":
+                    components = {domain: f"shared-by-{site.name}" for domain in far.domains}
+                security = Security()
+                if variant.is_encrypted:
+                    security = Security("required", identities[site.domain], trusted.get(site.name))
+                if KINDS[kind].executable is None:
+                    raise LabError(f"{kind} is not installed; `make setup` does it")
+                site.server = KINDS[kind](ServerSetup(
+                    site.domain, site.server_address, site.resolver_address, folder / kind, site.accounts(),
+                    security, components, self.verbose))
+            for site in self.sites:
+                await site.resolver.start()
+            for site in self.sites:
+                site.server.daemon.start()
+            for site in self.sites:
+                await site.server.wait_until_ready()
+            if variant.is_bridged:
+                await self.relay.start()
+                for site in self.sites:
+                    await site.bridge.start()
+        except BaseException:
+            await self.stop()
+            raise
+
+    async def stop(self):
+        for site in self.sites:
+            if site.bridge:
+                await site.bridge.stop()
+        for site in self.sites:
+            if site.server:
+                await site.server.stop()
+            if site.resolver:
+                await site.resolver.stop()
+        if self.relay:
+            await self.relay.stop()
+        self.block.release()
+
+    def logs(self, lines: int = 25) -> str:
+        """The ends of all logs, for a failure report."""
+        daemons = [daemon for site in self.sites
+                   for daemon in [site.bridge and site.bridge.daemon, site.server and site.server.daemon] if daemon]
+        return "\n".join(f"--- {daemon.log}\n{daemon.tail(lines)}" for daemon in daemons)
+
+    # Parts
+
+    def _certificates(self) -> tuple[dict[str, Identity], dict[str, Path]]:
+        """Each server's own certificate, and for SASL EXTERNAL the authority that it trusts."""
+        proof, folder = self.variant.proof, self.directory / "certificates"
+        if proof == "starttls":
+            return {site.domain: self_signed(folder / site.name, *site.domains) for site in self.sites}, {}
+        if proof == "external":
+            authority = Authority(folder, "Test authority of the sites' own servers")
+            self.site_authority = authority.certificate
+            identities = {site.domain: authority.issue(*site.domains) for site in self.sites}
+            if not self.variant.is_bridged:
+                return identities, {site.name: authority.certificate for site in self.sites}
+            return identities, {site.name: self.directory / site.name / "pki" / "ca.crt" for site in self.sites}
+        return {}, {}
+
+    def _make_bridges(self, trusted: dict[str, Path]):
+        port = 5270
+        self.relay = Relay((self.block[20], port), (self.right.bridge_address, port))
+        link_authority = None
+        if self.variant.link_has_tls:
+            link_authority = Authority(self.directory / "link", "Test authority of the link")
+        for site, far in [(self.left, self.right), (self.right, self.left)]:
+            setup = SiteBridge(
+                name=site.name, domains=site.domains, rooms=[site.room_domain], server=site.server_address,
+                listen=site.bridge_address, peer=far.name, peer_domains=far.domains, peer_rooms=[far.room_domain],
+                proof=self.variant.proof, directory=self.directory / site.name / "bridge",
+                pki=self.directory / site.name / "pki", deflate=self.variant.link_has_deflate,
+                secret=f"shared-by-{site.name}", verbose=self.verbose)
+            if site is self.left:
+                setup.dials = f"{self.block[20]}:{port}"
+            else:
+                setup.listens = f"{site.bridge_address}:{port}"
+            if self.variant.proof == "external":
+                setup.server_authority = self.site_authority
+            if link_authority:
+                setup.link_identity = link_authority.issue(f"bridge.{site.domain}")
+                setup.link_authority, setup.link_peer_name = link_authority.certificate, f"bridge.{far.domain}"
+            site.bridge = Bridge(self._executable, setup)
+
+    # Users
+
+    async def login(self, site: Site, announce: bool = True) -> Client:
+        """A user of the site who was never used before, logged in."""
+        return await site.client(*site.account()).login(announce)
+
+    @asynccontextmanager
+    async def users(self, *sites: Site):
+        """One fresh user per named site (by default one at each), logged out at the end."""
+        clients: list[Client] = []
+        try:
+            for site in sites or self.sites:
+                clients.append(await self.login(site))
+            yield clients
+        finally:
+            for client in clients:
+                await client.logout()

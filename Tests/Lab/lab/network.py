@@ -1,0 +1,141 @@
+"""Loopback addresses for one federation, and the link between its bridges."""
+
+import asyncio
+import random
+import socket
+import struct
+
+
+class AddressBlock:
+    """A block 127.x.y.0/24 that no other federation on this machine uses while this object lives.
+
+    The block is held by listening on port 9 (discard) of its first address: the kernel gives it back when the
+    process ends, however it ends.
+    """
+
+    def __init__(self):
+        for _ in range(500):
+            prefix = f"127.{random.randint(32, 250)}.{random.randint(1, 250)}"
+            holder = socket.socket()
+            try:
+                holder.bind((f"{prefix}.1", 9))
+                holder.listen(1)
+            except OSError:
+                holder.close()
+                continue
+            self.prefix, self._holder = prefix, holder
+            return
+        raise RuntimeError("found no free block of loopback addresses")
+
+    def __getitem__(self, host: int) -> str:
+        return f"{self.prefix}.{host}"
+
+    def release(self):
+        self._holder.close()
+
+
+async def answers(address: str, port: int) -> bool:
+    """Whether something listens on the TCP port."""
+    try:
+        _, writer = await asyncio.wait_for(asyncio.open_connection(address, port), 1)
+    except (OSError, asyncio.TimeoutError):
+        return False
+    writer.close()
+    return True
+
+
+class Relay:
+    """The link: forwards TCP connections to a target, counts their bytes, and can be cut.
+
+    `up` are the bytes from the side that dials, `down` those from the side that listens. The count is made here and
+    not by the bridges, so it can be held against theirs.
+    """
+
+    def __init__(self, listen: tuple[str, int], target: tuple[str, int]):
+        self.listen, self.target = listen, target
+        self.up = self.down = self.connections = 0
+        self._server = None
+        self._pairs: set[tuple[asyncio.StreamWriter, asyncio.StreamWriter]] = set()
+        self._tasks: set[asyncio.Task] = set()
+        self._whole = True
+        self._flowing = asyncio.Event()
+        self._flowing.set()
+
+    async def start(self):
+        self._server = await asyncio.start_server(self._accepted, *self.listen)
+
+    async def stop(self):
+        if self._server:
+            self._server.close()
+        self.cut()
+        for task in list(self._tasks):
+            task.cancel()
+
+    @property
+    def is_connected(self) -> bool:
+        return bool(self._pairs)
+
+    def cut(self):
+        """Resets every connection and refuses new ones until `mend`."""
+        self._whole = False
+        for pair in list(self._pairs):
+            for writer in pair:
+                reset(writer)
+
+    def mend(self):
+        self._whole = True
+
+    def freeze(self):
+        """Stops carrying bytes without telling either end, as a dead radio does."""
+        self._flowing.clear()
+
+    def thaw(self):
+        self._flowing.set()
+
+    async def _accepted(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter):
+        if not self._whole:
+            reset(writer)
+            return
+        try:
+            far_reader, far_writer = await asyncio.open_connection(*self.target)
+        except OSError:
+            reset(writer)
+            return
+        if not self._whole:
+            reset(writer), reset(far_writer)
+            return
+        self.connections += 1
+        pair = (writer, far_writer)
+        self._pairs.add(pair)
+        directions = [
+            asyncio.create_task(self._carry(reader, far_writer, "up")),
+            asyncio.create_task(self._carry(far_reader, writer, "down")),
+        ]
+        self._tasks.update(directions)
+        await asyncio.gather(*directions, return_exceptions=True)
+        self._tasks.difference_update(directions)
+        self._pairs.discard(pair)
+        for end in pair:
+            end.close()
+
+    async def _carry(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, direction: str):
+        try:
+            while data := await reader.read(65536):
+                await self._flowing.wait()
+                setattr(self, direction, getattr(self, direction) + len(data))
+                writer.write(data)
+                await writer.drain()
+            writer.write_eof()
+        except (OSError, RuntimeError):
+            reset(writer)
+
+
+def reset(writer: asyncio.StreamWriter):
+    """Closes with a TCP reset, as a broken path does, not with an orderly end."""
+    sock = writer.get_extra_info("socket")
+    try:
+        if sock is not None:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    except OSError:
+        pass
+    writer.transport.abort()
