@@ -31,41 +31,54 @@ package struct RecordedTraffic: Sendable {
             .compactMap { url in
                 guard let data = try? Data(contentsOf: url) else { return nil }
                 return RecordedTraffic(
-                    name: url.deletingPathExtension().lastPathComponent, document: String(decoding: data, as: UTF8.self))
+                    name: url.deletingPathExtension().lastPathComponent, document: Array(data))
             }
     }
 
     /// Takes a document apart without a full XML parser: the stanza between an `at` element's tags is kept byte for byte.
     /// Returns nil where the text is no traffic document.
-    package init?(name: String, document: String) {
-        guard let root = document.range(of: "urn:x-traffic:0"),
-            let prefixStart = document[..<root.lowerBound].range(of: "<", options: .backwards)
-        else { return nil }
-        let rootName = document[prefixStart.upperBound...].prefix { $0 != " " && $0 != ">" }
-        let prefix = rootName.split(separator: ":").count == 2 ? rootName.split(separator: ":")[0] + ":" : ""
-        let opening = "<\(prefix)at "
-        let closing = "</\(prefix)at>"
+    package init?(name: String, document: [UInt8]) {
+        let bytes = document[...]
+        guard let root = Self.find(Array("urn:x-traffic:0".utf8), in: bytes) else { return nil }
+        let opener = bytes[..<root].lastIndex(of: UInt8(ascii: "<")) ?? bytes.startIndex
+        let rootName = bytes[opener..<root].dropFirst().prefix { $0 != UInt8(ascii: " ") }
+        let prefix = rootName.firstIndex(of: UInt8(ascii: ":")).map { Array(rootName[...$0]) } ?? []
+        let opening = Array("<".utf8) + prefix + Array("at ".utf8)
+        let closing = Array("</".utf8) + prefix + Array("at>".utf8)
         var entries: [Entry] = []
-        var rest = document[root.upperBound...]
-        while let start = rest.range(of: opening), let tagEnd = rest[start.upperBound...].range(of: ">"),
-            let end = rest[tagEnd.upperBound...].range(of: closing)
+        var rest = bytes[root...]
+        while let start = Self.find(opening, in: rest), let tagEnd = rest[start...].firstIndex(of: UInt8(ascii: ">")),
+            let end = Self.find(closing, in: rest[tagEnd...])
         {
-            let tag = rest[start.upperBound..<tagEnd.lowerBound]
+            let tag = String(decoding: rest[start..<tagEnd], as: UTF8.self)
             entries.append(
                 Entry(
                     seconds: Self.attribute("t", in: tag).flatMap(Double.init) ?? 0,
-                    site: Self.attribute("from", in: tag) ?? "", xml: String(rest[tagEnd.upperBound..<end.lowerBound])))
-            rest = rest[end.upperBound...]
+                    site: Self.attribute("from", in: tag) ?? "",
+                    xml: String(decoding: rest[(tagEnd + 1)..<end], as: UTF8.self)))
+            rest = rest[end...]
         }
         guard !entries.isEmpty else { return nil }
         self.name = name
         self.entries = entries
     }
 
-    private static func attribute(_ name: String, in tag: Substring) -> String? {
-        guard let start = (" " + tag).range(of: " \(name)=") else { return nil }
-        let value = (" " + tag)[start.upperBound...]
-        guard let quote = value.first, quote == "\"" || quote == "'" else { return nil }
-        return String(value.dropFirst().prefix { $0 != quote })
+    /// Where `pattern` begins first.
+    private static func find(_ pattern: [UInt8], in bytes: ArraySlice<UInt8>) -> Int? {
+        guard let first = pattern.first else { return nil }
+        var rest = bytes
+        while let start = rest.firstIndex(of: first) {
+            rest = rest[start...]
+            if rest.starts(with: pattern) { return start }
+            rest = rest.dropFirst()
+        }
+        return nil
+    }
+
+    private static func attribute(_ name: String, in tag: String) -> String? {
+        for part in tag.split(separator: " ") where part.hasPrefix("\(name)=") {
+            return String(part.dropFirst(name.count + 2).dropLast())
+        }
+        return nil
     }
 }

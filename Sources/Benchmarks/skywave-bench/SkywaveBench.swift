@@ -1,5 +1,6 @@
 import ArgumentParser
 import Foundation
+import SampleTraffic
 
 /// Measures the pieces of the data path on this machine. Exits 0 whatever the figures: they are to be read, not obeyed.
 @main
@@ -10,15 +11,27 @@ struct SkywaveBench: ParsableCommand {
     @Argument(help: "Benches to run: parse, outbound, idle. All when none is named.")
     var names: [Bench] = []
 
+    @Flag(help: "Leave the recorded files out.")
+    var onlyGenerated = false
+
+    @Option(help: "Instead of measuring, print so many generated stanzas, one per line.")
+    var sample: Int?
+
     enum Bench: String, ExpressibleByArgument, CaseIterable {
         case idle, parse
     }
 
     func run() {
+        if let sample {
+            var generator = TrafficGenerator(seed: 2)
+            for _ in 0..<sample { print(generator.next().xml) }
+            return
+        }
         print("machine: \(ProcessInfo.processInfo.activeProcessorCount) cores")
         let chosen = names.isEmpty ? Bench.allCases : names
         if chosen.contains(.parse) {
             ParseBench.run(.generated(), isMain: true)
+            guard !onlyGenerated else { return }
             for corpus in Corpus.recorded() { ParseBench.run(corpus, isMain: false) }
         }
     }
