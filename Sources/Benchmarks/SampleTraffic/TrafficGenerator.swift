@@ -22,6 +22,11 @@ package struct TrafficGenerator: Sendable {
     private let remote: String
     private let people: Int
     private var lastID = "start"
+    /// What does not change from stanza to stanza in life either: the programs that people use (XEP-0115 node and
+    /// verification string), the hash of each one's picture, each occupant's id.
+    private var programs: [String] = []
+    private var pictures: [String] = []
+    private var occupants: [String] = []
 
     /// - Parameters:
     ///   - seed: equal seeds give equal traffic.
@@ -33,6 +38,11 @@ package struct TrafficGenerator: Sendable {
         self.local = local
         self.remote = remote
         self.people = max(people, 1)
+        for name in ["chat", "desk-im", "movim", "pocket", "radio-chat", "terminal"] {
+            programs.append("node='https://\(name).example/' ver='\(base64(27))='")
+        }
+        for _ in 0..<self.people { pictures.append(hex(40)) }
+        for _ in Vocabulary.names { occupants.append(base64(43) + "=") }
     }
 
     /// The next stanza of the mix.
@@ -100,26 +110,31 @@ package struct TrafficGenerator: Sendable {
     private mutating func groupchat() -> String {
         let id = uuid()
         let room = "ops@conference.\(local)"
+        let occupant = random.below(Vocabulary.names.count)
         var xml = open(
-            "message", from: "\(room)/\(random.pick(Vocabulary.names))", to: recipient(), type: "groupchat", id: id)
+            "message", from: "\(room)/\(Vocabulary.names[occupant])", to: recipient(), type: "groupchat", id: id)
         xml += "<body>\(body())</body>"
         if random.chance(percent: 50) { xml += "<active xmlns='http://jabber.org/protocol/chatstates'/>" }
         if random.chance(percent: 50) { xml += "<origin-id id='\(id)' xmlns='urn:xmpp:sid:0'/>" }
         if random.chance(percent: 40) {
-            xml += "<occupant-id xmlns='urn:xmpp:occupant-id:0' id='\(base64(43))='/>"
+            xml += "<occupant-id xmlns='urn:xmpp:occupant-id:0' id='\(occupants[occupant])'/>"
         }
         return xml + "<stanza-id xmlns='urn:xmpp:sid:0' by='\(room)' id='\(base64(24))'/></message>"
     }
 
     private mutating func presence() -> String {
-        var xml = open("presence", from: sender(), to: recipientBare(), type: nil, id: hexID())
+        let number = random.below(people)
+        let resource = random.below(Vocabulary.resources.count)
+        var xml = open(
+            "presence", from: "\(person(number))@\(local)/\(Vocabulary.resources[resource])", to: recipientBare(), type: nil,
+            id: hexID())
         if random.chance(percent: 50) { xml += "<show>\(random.pick(["away", "xa", "dnd", "chat"]))</show>" }
         let status = random.pick(Vocabulary.statuses)
         if !status.isEmpty { xml += "<status>\(status)</status>" }
         if random.chance(percent: 30) { xml += "<priority>\(random.below(20))</priority>" }
-        xml += "<c xmlns='http://jabber.org/protocol/caps' hash='sha-1' node='https://client.example/' ver='\(base64(27))='/>"
-        if random.chance(percent: 60) {
-            xml += "<x xmlns='vcard-temp:x:update'><photo>\(hex(40))</photo></x>"
+        xml += capabilities(of: number + resource)
+        if number % 5 > 1 {
+            xml += "<x xmlns='vcard-temp:x:update'><photo>\(pictures[number])</photo></x>"
         }
         return xml + "</presence>"
     }
@@ -133,10 +148,11 @@ package struct TrafficGenerator: Sendable {
     private mutating func roomPresence() -> String {
         let item = random.chance(percent: 80)
             ? "<item affiliation='member' role='participant'/>" : "<item affiliation='admin' role='moderator'/>"
+        let occupant = random.below(Vocabulary.names.count)
         return open(
-            "presence", from: "ops@conference.\(local)/\(random.pick(Vocabulary.names))", to: recipient(), type: nil,
+            "presence", from: "ops@conference.\(local)/\(Vocabulary.names[occupant])", to: recipient(), type: nil,
             id: hexID())
-            + "<c xmlns='http://jabber.org/protocol/caps' hash='sha-1' node='https://client.example/' ver='\(base64(27))='/>"
+            + capabilities(of: occupant)
             + "<x xmlns='http://jabber.org/protocol/muc#user'>\(item)</x></presence>"
     }
 
@@ -148,7 +164,7 @@ package struct TrafficGenerator: Sendable {
                 + "<ping xmlns='urn:xmpp:ping'/></iq>"
         case 1:
             return open("iq", from: sender(), to: recipient(), type: "get", id: id)
-                + "<query xmlns='http://jabber.org/protocol/disco#info' node='https://client.example/#\(base64(27))='/></iq>"
+                + "<query xmlns='http://jabber.org/protocol/disco#info'/></iq>"
         case 2:
             return open("iq", from: sender(), to: recipient(), type: "result", id: id)
                 + "<query xmlns='jabber:iq:version'><name>Sample</name><version>\(random.below(9)).\(random.below(40))"
@@ -185,7 +201,14 @@ package struct TrafficGenerator: Sendable {
     }
 
     private mutating func person() -> String {
-        let number = random.below(people)
+        person(random.below(people))
+    }
+
+    private func capabilities(of program: Int) -> String {
+        "<c xmlns='http://jabber.org/protocol/caps' hash='sha-1' \(programs[program % programs.count])/>"
+    }
+
+    private func person(_ number: Int) -> String {
         let name = Vocabulary.names[number % Vocabulary.names.count]
         return number < Vocabulary.names.count ? name : "\(name)\(number / Vocabulary.names.count)"
     }

@@ -12,10 +12,10 @@ struct Measurement {
     /// Heap allocations of the last run, when everything is warm.
     var allocations: UInt64 = 0
 
-    /// Runs `work` some times; the first runs warm up and are not counted.
-    init(items: Int, runs: Int = 9, warmUps: Int = 2, _ work: () -> Void) {
+    /// Does `work` `runs` times, after warming up.
+    init(items: Int, runs: Int, _ work: () -> Void) {
         self.items = items
-        for _ in 0..<warmUps { work() }
+        for _ in 0..<min(runs, 2) { work() }
         for _ in 0..<runs {
             let allocated = skywave_allocation_count()
             let cpu = Self.seconds(CLOCK_THREAD_CPUTIME_ID)

@@ -2,9 +2,9 @@ import XMPP
 
 /// Bytes of a stream to canonical stanzas with their index.
 enum ParseBench {
-    static func run(_ corpus: Corpus, isMain: Bool) {
+    static func run(_ corpus: Corpus, runs: Int, isMain: Bool) {
         var seen = 0
-        let measurement = Measurement(items: corpus.stanzas) {
+        let measurement = Measurement(items: corpus.stanzas, runs: runs) {
             seen = 0
             let reader = StreamReader(limits: .local, root: .received)
             corpus.feed(reader) { reader in

@@ -14,11 +14,18 @@ struct SkywaveBench: ParsableCommand {
     @Flag(help: "Leave the recorded files out.")
     var onlyGenerated = false
 
+    @Option(help: "Measured runs per figure; one figure is their median.")
+    var runs = 9
+
     @Option(help: "Instead of measuring, print so many generated stanzas, one per line.")
     var sample: Int?
 
     enum Bench: String, ExpressibleByArgument, CaseIterable {
         case idle, parse
+    }
+
+    func validate() throws {
+        guard runs > 0, (sample ?? 1) > 0 else { throw ValidationError("runs and sample must be positive") }
     }
 
     func run() {
@@ -30,9 +37,9 @@ struct SkywaveBench: ParsableCommand {
         print("machine: \(ProcessInfo.processInfo.activeProcessorCount) cores")
         let chosen = names.isEmpty ? Bench.allCases : names
         if chosen.contains(.parse) {
-            ParseBench.run(.generated(), isMain: true)
+            ParseBench.run(.generated(), runs: runs, isMain: true)
             guard !onlyGenerated else { return }
-            for corpus in Corpus.recorded() { ParseBench.run(corpus, isMain: false) }
+            for corpus in Corpus.recorded() { ParseBench.run(corpus, runs: runs, isMain: false) }
         }
     }
 }
