@@ -1,7 +1,6 @@
 """The bridge under test, one per site, configured as its user would."""
 
 import json
-import os
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,6 +31,7 @@ class SiteBridge:
     deflate: bool
     secret: str
     verbose: bool
+    socket: Path
     dials: str | None = None
     listens: str | None = None
     server_authority: Path | None = None
@@ -47,13 +47,13 @@ class SiteBridge:
             lines.append('attachment = "component"')
         else:
             lines.append(f'listen = "{self.listen}:{PORT}"')
-        lines += [f'state = "{self.directory / "state"}"', f"rooms = {array(self.rooms + self.peer_rooms)}", ""]
+        lines += [f'state = "{self.directory / "state"}"', f"rooms = {array(self.rooms)}", ""]
         if component:
             lines += ["[site.components]", *(f'"{domain}" = "{self.secret}"' for domain in self.peer_domains)]
         else:
             lines += ["[site.tls]", *self._tls()]
-        lines += ["", "[[peer]]", f'name = "{self.peer}"', f"domains = {array(self.peer_domains)}", 'dialect = "xep"',
-                  "", "[peer.transport]", 'kind = "tcp"']
+        lines += ["", "[[peer]]", f'name = "{self.peer}"', f"domains = {array(self.peer_domains)}",
+                  f"rooms = {array(self.peer_rooms)}", 'dialect = "xep"', "", "[peer.transport]", 'kind = "tcp"']
         if self.dials:
             lines += [f'connect = "{self.dials}"', 'reconnect = { min = "100ms", max = "1s" }']
         if self.listens:
@@ -66,7 +66,7 @@ class SiteBridge:
             lines += ["", "[peer.transport.tls]", f'certificate = "{self.link_identity.certificate}"',
                       f'key = "{self.link_identity.key}"', f'ca = "{self.link_authority}"',
                       f'server-name = "{self.link_peer_name}"']
-        lines += ["", "[admin]", f'socket = "{self.directory / "admin.sock"}"',
+        lines += ["", "[admin]", f'socket = "{self.socket}"',
                   "", "[log]", f'level = "{"trace" if self.verbose else "debug"}"', ""]
         return "\n".join(lines)
 
@@ -85,10 +85,9 @@ class Bridge:
     def __init__(self, executable: Path, setup: SiteBridge):
         self.executable, self.setup = executable, setup
         setup.directory.mkdir(parents=True, exist_ok=True)
-        (setup.directory / "state").mkdir(exist_ok=True)
         self.config = setup.directory / "skywave.toml"
         if setup.proof in ("starttls", "external"):
-            self.command("pki", "--directory", str(setup.pki), *setup.peer_domains)
+            self.command("pki", "--out", str(setup.pki), *setup.peer_domains)
         self.config.write_text(setup.toml())
         self.daemon = Daemon("skywave", [str(executable), "run", "--config", str(self.config)], setup.directory)
 
@@ -103,7 +102,7 @@ class Bridge:
         self.daemon.start()
 
         async def ready() -> bool:
-            if not os.path.exists(self.setup.directory / "admin.sock"):
+            if not self.setup.socket.exists():
                 return False
             return self.setup.proof == "component" or await answers(self.setup.listen, PORT)
 

@@ -1,13 +1,14 @@
 """Two sites, alpha.example and bravo.example, joined as a variant says."""
 
 import shutil
+import tempfile
 from contextlib import asynccontextmanager
 from pathlib import Path
 
 from .bridges import Bridge, SiteBridge
 from .certificates import Authority, Identity, self_signed
 from .client import Client
-from .network import AddressBlock, Relay
+from .network import AddressBlock, Relay, taken
 from .processes import LabError
 from .servers import Ejabberd, NameServer, Prosody, Security, Server, ServerSetup
 from .variants import Variant
@@ -62,6 +63,7 @@ class Federation:
         shutil.rmtree(directory, ignore_errors=True)
         directory.mkdir(parents=True)
         self.block = AddressBlock()
+        self._sockets = Path(tempfile.mkdtemp(prefix="skywave-lab-"))  # the path of a Unix socket has to be short
         self.left = Site("alpha", "romeo", 2, self.block)
         self.right = Site("bravo", "juliet", 12, self.block)
         self.sites = [self.left, self.right]
@@ -73,6 +75,11 @@ class Federation:
     async def start(self):
         variant = self.variant
         try:
+            for site in self.sites:
+                for address, port in [(site.server_address, 5222), (site.server_address, 5269),
+                                      (site.bridge_address, 5269), (site.resolver_address, NameServer.port)]:
+                    if reason := taken(address, port):
+                        raise LabError(reason)
             identities, trusted = self._certificates()
             if variant.is_bridged:
                 self._make_bridges(trusted)
@@ -118,6 +125,7 @@ class Federation:
         if self.relay:
             await self.relay.stop()
         self.block.release()
+        shutil.rmtree(self._sockets, ignore_errors=True)
 
     def logs(self, lines: int = 25) -> str:
         """The ends of all logs, for a failure report."""
@@ -153,7 +161,7 @@ class Federation:
                 listen=site.bridge_address, peer=far.name, peer_domains=far.domains, peer_rooms=[far.room_domain],
                 proof=self.variant.proof, directory=self.directory / site.name / "bridge",
                 pki=self.directory / site.name / "pki", deflate=self.variant.link_has_deflate,
-                secret=f"shared-by-{site.name}", verbose=self.verbose)
+                secret=f"shared-by-{site.name}", verbose=self.verbose, socket=self._sockets / f"{site.name}.sock")
             if site is self.left:
                 setup.dials = f"{self.block[20]}:{port}"
             else:

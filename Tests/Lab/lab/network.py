@@ -9,16 +9,18 @@ import struct
 class AddressBlock:
     """A block 127.x.y.0/24 that no other federation on this machine uses while this object lives.
 
-    The block is held by listening on port 9 (discard) of its first address: the kernel gives it back when the
-    process ends, however it ends.
+    The block is held by listening on a port of its first address: the kernel gives it back when the process ends,
+    however it ends. `preferred` is tried first.
     """
 
-    def __init__(self):
-        for _ in range(500):
+    def __init__(self, preferred: str | None = None):
+        for attempt in range(500):
             prefix = f"127.{random.randint(32, 250)}.{random.randint(1, 250)}"
+            if preferred and attempt == 0:
+                prefix = preferred
             holder = socket.socket()
             try:
-                holder.bind((f"{prefix}.1", 9))
+                holder.bind((f"{prefix}.1", 1099))
                 holder.listen(1)
             except OSError:
                 holder.close()
@@ -42,6 +44,18 @@ async def answers(address: str, port: int) -> bool:
         return False
     writer.close()
     return True
+
+
+def taken(address: str, port: int) -> str | None:
+    """Why nothing can listen on a TCP port of a fresh address, in words; None when it can."""
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((address, port))
+        except OSError as error:
+            return (f"cannot listen on {address} port {port}: {error.strerror}. If another program on this machine, such "
+                    f"as an XMPP server, listens on port {port} of all addresses, please stop it for now.")
+    return None
 
 
 class Relay:

@@ -114,7 +114,7 @@ class Prosody(Server):
         for domain, secret in setup.components.items():
             entries += [f'Component "{domain}"', f'    component_secret = "{secret}"']
         return Template((TEMPLATES / "prosody.cfg.lua").read_text()).substitute(
-            directory=setup.directory, address=setup.address, domain=setup.domain, resolver=setup.resolver,
+            directory=setup.directory, address=setup.address, domain=setup.domain, resolver=f"{setup.resolver}@{NameServer.port}",
             level="debug" if setup.verbose else "info", modules=modules, disabled=disabled,
             security="\n".join(lines), components="\n".join(components), muc="\n".join(entries))
 
@@ -137,7 +137,7 @@ class Ejabberd(Server):
         resolver = setup.resolver.replace(".", ",")
         # The empty resolv_conf must come first: it keeps Erlang from reading the machine's own.
         (directory / "inetrc").write_text(
-            f'{{resolv_conf,""}}.\n{{nameserver,{{{resolver}}}}}.\n{{host,{{127,0,0,1}},["localhost"]}}.\n'
+            f'{{resolv_conf,""}}.\n{{nameserver,{{{resolver}}},{NameServer.port}}}.\n{{host,{{127,0,0,1}},["localhost"]}}.\n'
             '{lookup,["file","native"]}.\n')
         users = "".join(
             f'ejabberd_auth:try_register(<<"{user}">>,<<"{setup.domain}">>,<<"{password}">>),'
@@ -190,12 +190,13 @@ class NameServer:
     for that, and host names would otherwise go to the machine's own resolver.
     """
 
+    port = 1053  # any port will do, and one above 1023 needs no root
     executable = shutil.which("dnsmasq", path=os.environ.get("PATH", "") + ":/usr/sbin:/usr/local/sbin")
 
     def __init__(self, address: str, names: dict[str, str], directory: Path):
         directory.mkdir(parents=True, exist_ok=True)
         self.address, self.names = address, names
-        lines = [f"listen-address={address}", "bind-interfaces", "no-resolv", "no-hosts", "local=/example/",
+        lines = [f"listen-address={address}", f"port={self.port}", "bind-interfaces", "no-resolv", "no-hosts", "local=/example/",
                  "user=", "group=", "pid-file="]
         for name, target in names.items():
             lines += [f"address=/{name}/{target}", f"srv-host=_xmpp-server._tcp.{name},{target},5269"]
@@ -225,7 +226,7 @@ def resolve(server: str, name: str) -> bool:
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
         sock.settimeout(0.2)
         try:
-            sock.sendto(question, (server, 53))
+            sock.sendto(question, (server, NameServer.port))
             return struct.unpack(">H", sock.recv(512)[6:8])[0] > 0
         except OSError:
             return False
