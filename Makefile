@@ -1,7 +1,7 @@
 # Skywave: everything a newcomer needs, on Debian 12 with Swift, git and make.
 #
 #   make test             set-up, build, unit tests, integration tests with real servers
-#   make demo             two servers, two bridges, a conversation; KEEP=1 leaves it running
+#   make demo             two servers, two bridges, a conversation; KEEP=1 leaves it running, make demo-stop ends that
 #   make build            release build of the daemon
 #   make bench            measurements
 #   make fuzz             libFuzzer on the parsers, FUZZ_SECONDS each
@@ -14,7 +14,7 @@ PYTHON := .lab/venv/bin/python
 FUZZ_SECONDS ?= 60
 
 .DEFAULT_GOAL := build
-.PHONY: setup build test demo bench fuzz test-sanitized clean
+.PHONY: setup build test demo demo-stop bench fuzz test-sanitized clean
 
 setup:
 	@Tests/Lab/setup.sh
@@ -28,9 +28,14 @@ test:
 demo: build
 	@$(PYTHON) Tests/Lab/demo.py --bridge "$$(swift build -c release --show-bin-path)/skywave" $(if $(KEEP),--keep)
 
+demo-stop:
+	@$(PYTHON) Tests/Lab/demo.py --stop
+
 bench: build
-	@swift build -c release --product skywave-bench && swift build -c release --product skywave-load
-	@$(PYTHON) Tests/Lab/bench.py --binaries "$$(swift build -c release --show-bin-path)"
+	swift build -c release --product skywave-bench
+	swift build -c release --product skywave-load
+	-@"$$(swift build -c release --show-bin-path)/skywave-bench"
+	-@$(PYTHON) Tests/Lab/bench_beside.py --binaries "$$(swift build -c release --show-bin-path)"
 
 fuzz: setup
 	@Tests/Lab/fuzz.sh $(FUZZ_SECONDS)
@@ -39,4 +44,5 @@ test-sanitized: setup
 	@Tests/Lab/test-sanitized.sh
 
 clean:
+	-@[ ! -e .lab/demo/processes.json ] || $(PYTHON) Tests/Lab/demo.py --stop
 	rm -rf .build .lab

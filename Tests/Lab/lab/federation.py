@@ -9,7 +9,7 @@ from .bridges import Bridge, SiteBridge
 from .certificates import Authority, Identity, self_signed
 from .client import Client
 from .network import AddressBlock, Relay, taken
-from .processes import LabError
+from .processes import Daemon, LabError
 from .servers import Ejabberd, NameServer, Prosody, Security, Server, ServerSetup
 from .variants import Variant
 
@@ -54,21 +54,25 @@ class Site:
 
 
 class Federation:
-    """Two sites that talk to each other. Everything lives in `directory` and ends with `stop`."""
+    """Two sites that talk to each other. Everything lives in `directory` and ends with `stop`.
 
-    def __init__(self, variant: Variant, directory: Path, bridge: Path | None, verbose: bool = False):
+    Between the bridges stands a `Relay`, by which checks cut the link; without `relay` they are joined directly.
+    """
+
+    def __init__(self, variant: Variant, directory: Path, bridge: Path | None, verbose: bool = False,
+                 relay: bool = True, prefix: str | None = None):
         self.variant, self.directory, self.verbose = variant, directory, verbose
         if variant.is_bridged and bridge is None:
             raise LabError(f"{variant.name} needs the bridge's executable")
         shutil.rmtree(directory, ignore_errors=True)
         directory.mkdir(parents=True)
-        self.block = AddressBlock()
+        self.block = AddressBlock(prefix)
         self._sockets = Path(tempfile.mkdtemp(prefix="skywave-lab-"))  # the path of a Unix socket has to be short
         self.left = Site("alpha", "romeo", 2, self.block)
         self.right = Site("bravo", "juliet", 12, self.block)
         self.sites = [self.left, self.right]
         self.relay: Relay | None = None
-        self._executable = bridge
+        self._executable, self._has_relay = bridge, relay
 
     # Life
 
@@ -106,7 +110,8 @@ class Federation:
             for site in self.sites:
                 await site.server.wait_until_ready()
             if variant.is_bridged:
-                await self.relay.start()
+                if self.relay:
+                    await self.relay.start()
                 for site in self.sites:
                     await site.bridge.start()
         except BaseException:
@@ -129,9 +134,15 @@ class Federation:
 
     def logs(self, lines: int = 25) -> str:
         """The ends of all logs, for a failure report."""
-        daemons = [daemon for site in self.sites
-                   for daemon in [site.bridge and site.bridge.daemon, site.server and site.server.daemon] if daemon]
-        return "\n".join(f"--- {daemon.log}\n{daemon.tail(lines)}" for daemon in daemons)
+        return "\n".join(f"--- {daemon.log}\n{daemon.tail(lines)}" for daemon in self.daemons
+                         if daemon.name != "dnsmasq")
+
+    @property
+    def daemons(self) -> list[Daemon]:
+        """All processes, the bridges first."""
+        parts = [site.bridge for site in self.sites] + [site.server for site in self.sites]
+        parts += [site.resolver for site in self.sites]
+        return [part.daemon for part in parts if part]
 
     # Parts
 
@@ -151,7 +162,8 @@ class Federation:
 
     def _make_bridges(self, trusted: dict[str, Path]):
         port = 5270
-        self.relay = Relay((self.block[20], port), (self.right.bridge_address, port))
+        if self._has_relay:
+            self.relay = Relay((self.block[20], port), (self.right.bridge_address, port))
         link_authority = None
         if self.variant.link_has_tls:
             link_authority = Authority(self.directory / "link", "Test authority of the link")
@@ -163,7 +175,7 @@ class Federation:
                 pki=self.directory / site.name / "pki", deflate=self.variant.link_has_deflate,
                 secret=f"shared-by-{site.name}", verbose=self.verbose, socket=self._sockets / f"{site.name}.sock")
             if site is self.left:
-                setup.dials = f"{self.block[20]}:{port}"
+                setup.dials = f"{self.block[20] if self.relay else far.bridge_address}:{port}"
             else:
                 setup.listens = f"{site.bridge_address}:{port}"
             if self.variant.proof == "external":

@@ -22,7 +22,12 @@ def _die_with_parent():
 
 
 class Daemon:
-    """One process that belongs to the lab. Its output goes to `log`, appended over restarts."""
+    """One process that belongs to the lab. Its output goes to `log`, appended over restarts.
+
+    Unless `outlives_lab` is set, the kernel kills it when this process dies without having stopped it.
+    """
+
+    outlives_lab = False
 
     def __init__(self, name: str, command: list[str], directory: Path, environment: dict[str, str] | None = None):
         self.name, self.command, self.directory = name, command, directory
@@ -34,7 +39,7 @@ class Daemon:
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
                 self.command, cwd=self.directory, env=self.environment, stdin=subprocess.DEVNULL, stdout=log,
-                stderr=subprocess.STDOUT, start_new_session=True, preexec_fn=_die_with_parent)
+                stderr=subprocess.STDOUT, start_new_session=True, preexec_fn=None if self.outlives_lab else _die_with_parent)
 
     @property
     def is_running(self) -> bool:

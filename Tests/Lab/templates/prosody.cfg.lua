@@ -18,6 +18,9 @@ c2s_require_encryption = false
 modules_enabled = { "disco", "roster", "saslauth", "dialback", "ping", "vcard", "smacks", $modules }
 modules_disabled = { $disabled }
 
+-- answers at once instead of waiting 40 ms for company (the kernel does that by default)
+network_settings = { nagle = false }
+
 -- (*) the names of the remote domains lead to the bridge
 unbound = { resolvconf = false; hoststxt = false; forward = { "$resolver" } }
 
