@@ -68,6 +68,12 @@ import XMPP
         return unsafe PEMText.written { unsafe skywave_name_print($0, name) }
     }
 
+    /// The name of the authority that signed it, as ``subject``.
+    package var issuer: String {
+        guard let name = unsafe X509_get_issuer_name(self.pointer) else { return "" }
+        return unsafe PEMText.written { unsafe skywave_name_print($0, name) }
+    }
+
     /// First second of validity, in seconds since 1970.
     package var notBefore: Int64 { unsafe Self.seconds(X509_get0_notBefore(self.pointer)) ?? .max }
 
@@ -78,6 +84,9 @@ import XMPP
     package func isCurrent(at instant: Int64 = UnixTime.now) -> Bool {
         self.notBefore <= instant && instant <= self.notAfter
     }
+
+    /// Whether it may sign others.
+    package var isAuthority: Bool { unsafe X509_check_ca(self.pointer) == 1 }
 
     /// The names that it proves, as they are written in it.
     package var names: SubjectNames { SubjectNames(of: self) }

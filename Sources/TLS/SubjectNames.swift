@@ -1,5 +1,6 @@
 import COpenSSL
 import CShims
+package import XMPP
 
 /// The names in a certificate's subject alternative name extension that can prove an XMPP domain.
 package struct SubjectNames: Equatable, Sendable {
@@ -19,10 +20,11 @@ package struct SubjectNames: Equatable, Sendable {
     }
 
     /// The names that a leaf for one XMPP domain carries, so that every kind of verifier finds its own.
-    package init(domain: String, withSubdomains: Bool) {
+    package init(domain: Domain, withSubdomains: Bool) {
+        let name = ASCIIDomain(domain.string).description
         self.init(
-            dnsNames: withSubdomains ? [domain, "*.\(domain)"] : [domain], serviceNames: ["_xmpp-server.\(domain)"],
-            xmppAddresses: [domain])
+            dnsNames: withSubdomains ? [name, "*.\(name)"] : [name], serviceNames: ["_xmpp-server.\(name)"],
+            xmppAddresses: [domain.string])
     }
 
     /// Reads them. A name with a NUL byte or an unreadable or repeated extension marks the whole certificate: someone
@@ -66,17 +68,12 @@ package struct SubjectNames: Equatable, Sendable {
     }
 
     /// Whether a server that is asked for `host` should show a certificate with these names.
-    func areMeantFor(_ host: String) -> Bool {
-        let host = host.lowercased()
-        return self.dnsNames.contains { $0.lowercased() == host }
-            || self.serviceNames.contains { $0.lowercased() == "_xmpp-server.\(host)" }
-            || self.xmppAddresses.contains { $0.lowercased() == host }
-    }
-
-    /// The same through a wildcard entry.
-    func areMeantForParent(of host: String) -> Bool {
-        guard let dot = host.firstIndex(of: ".") else { return false }
-        let wildcard = "*" + host[dot...].lowercased()
-        return self.dnsNames.contains { $0.lowercased() == wildcard }
+    ///
+    /// - Parameter throughWildcard: Whether a wildcard entry is enough; else the name itself must be there.
+    func areMeantFor(_ host: ASCIIDomain, throughWildcard: Bool) -> Bool {
+        let isNamed = self.dnsNames.contains { $0.hasPrefix("*.") == throughWildcard && host.matches(dnsName: $0) }
+        guard !throughWildcard else { return isNamed }
+        return isNamed || self.serviceNames.contains { host.matches(serviceName: $0) }
+            || self.xmppAddresses.contains { ASCIIDomain($0) == host }
     }
 }

@@ -57,11 +57,12 @@ package struct CertificateIdentities: Equatable, Sendable {
     }
 }
 
-/// A domain in the form in which certificates carry it: lower case, internationalised labels in Punycode (`xn--…`).
-struct ASCIIDomain: Equatable {
+/// A domain in the form in which certificates and SNI carry it: lower case, internationalised labels in Punycode
+/// (`xn--…`), no final dot.
+package struct ASCIIDomain: Equatable, Sendable, CustomStringConvertible {
     let labels: [String]
 
-    init(_ text: some StringProtocol) {
+    package init(_ text: some StringProtocol) {
         var labels = text.split(separator: ".", omittingEmptySubsequences: false).map { label in
             label.utf8.allSatisfy { $0 < 0x80 } ? label.lowercased() : Punycode.label(of: label.lowercased())
         }
@@ -69,8 +70,10 @@ struct ASCIIDomain: Equatable {
         self.labels = labels
     }
 
+    package var description: String { self.labels.joined(separator: ".") }
+
     /// A name of type `dNSName`; its first label may be `*`, then at least two labels must follow.
-    func matches(dnsName: String) -> Bool {
+    package func matches(dnsName: String) -> Bool {
         let presented = ASCIIDomain(dnsName).labels
         guard presented.count == self.labels.count, !presented.contains(where: \.isEmpty) else { return false }
         if presented.first == "*" {
@@ -80,7 +83,7 @@ struct ASCIIDomain: Equatable {
     }
 
     /// A name of type `SRVName`: `_Service.Name` (RFC 4985 §2); only `_xmpp-server` counts here.
-    func matches(serviceName: String) -> Bool {
+    package func matches(serviceName: String) -> Bool {
         let presented = ASCIIDomain(serviceName).labels
         guard presented.first == "_xmpp-server" else { return false }
         return presented.dropFirst() == self.labels[...] && !presented.contains { $0.isEmpty || $0.contains("*") }

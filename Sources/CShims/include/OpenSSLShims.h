@@ -40,6 +40,11 @@ static inline uint64_t skywave_option_no_ticket(void) { return SSL_OP_NO_TICKET;
 
 static inline uint64_t skywave_option_middlebox_compatibility(void) { return SSL_OP_ENABLE_MIDDLEBOX_COMPAT; }
 
+// Extensions of TLS 1.2 that a client of 1.3 alone would otherwise still send.
+static inline uint64_t skywave_options_without_old_extensions(void) {
+    return SSL_OP_NO_ENCRYPT_THEN_MAC | SSL_OP_NO_EXTENDED_MASTER_SECRET;
+}
+
 // SSL
 
 static inline int skywave_set_server_name(SSL *ssl, const char *name) {
@@ -142,3 +147,22 @@ failed:
 // Keys
 
 static inline EVP_PKEY *skywave_generate_p256_key(void) { return EVP_EC_gen("P-256"); }
+
+// Making certificates
+
+static inline int skywave_utf8_string(void) { return MBSTRING_UTF8; }
+
+static inline int skywave_certificate_add_extension(X509 *certificate, X509 *issuer, int identifier, const char *value) {
+    X509V3_CTX context;
+    X509V3_set_ctx(&context, issuer, certificate, NULL, NULL, 0);
+    X509V3_set_ctx_nodb(&context);
+    X509_EXTENSION *extension = X509V3_EXT_conf_nid(NULL, &context, identifier, value);
+    if (extension == NULL) return 0;
+    int added = X509_add_ext(certificate, extension, -1);
+    X509_EXTENSION_free(extension);
+    return added;
+}
+
+static inline int skywave_certificate_add_names(X509 *certificate, GENERAL_NAMES *names, int critical) {
+    return X509_add1_ext_i2d(certificate, NID_subject_alt_name, names, critical, X509V3_ADD_DEFAULT);
+}
