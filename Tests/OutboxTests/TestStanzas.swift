@@ -1,0 +1,40 @@
+import NIOCore
+import XMPP
+
+/// Reads one stanza from XML text, as it comes on a server-to-server stream.
+func stanza(_ xml: String) throws -> Stanza {
+    let reader = StreamReader(limits: .local, root: .implicit(XMLNamespace.server))
+    var bytes = ByteBuffer(string: xml)
+    reader.read(&bytes)
+    guard case .stanza(let stanza)? = reader.nextEvent() else { throw NoStanza(xml: xml) }
+    return stanza
+}
+
+struct NoStanza: Error {
+    var xml: String
+}
+
+func message(_ body: String, from: String = "romeo@montague.example/1", to: String = "juliet@capulet.example") throws
+    -> Stanza
+{
+    try stanza("<message from='\(from)' to='\(to)' type='chat'><body>\(body)</body></message>")
+}
+
+func presence(
+    _ show: String, from: String = "romeo@montague.example/1", to: String = "juliet@capulet.example", type: String? = nil,
+    payload: String = ""
+) throws -> Stanza {
+    let type = type.map { " type='\($0)'" } ?? ""
+    return try stanza("<presence from='\(from)' to='\(to)'\(type)><show>\(show)</show>\(payload)</presence>")
+}
+
+func iq(_ type: String, id: String, from: String = "romeo@montague.example/1", to: String = "juliet@capulet.example")
+    throws -> Stanza
+{
+    try stanza("<iq from='\(from)' to='\(to)' type='\(type)' id='\(id)'><ping xmlns='urn:xmpp:ping'/></iq>")
+}
+
+extension NIODeadline {
+    /// A virtual time.
+    static func seconds(_ seconds: Int) -> NIODeadline { .uptimeNanoseconds(1_000_000_000) + .seconds(Int64(seconds)) }
+}
