@@ -1,0 +1,72 @@
+package import NIOCore
+package import XMPP
+
+/// What the runtime has to do for a ``PeerStateMachine``.
+package enum PeerAction: Equatable, Sendable {
+    /// Give one batch to the link. The next follows only after `linkReady`.
+    case send([Stanza])
+    /// Give a stanza to the local server.
+    case deliver(Stanza)
+    /// Something waits and the link is down: dial if nobody does.
+    case wantLink
+    /// Call `deadlineReached` at this time; replaces an earlier one.
+    case arm(NIODeadline)
+    /// No call is needed any more.
+    case disarm
+    /// Something worth a line in the log; without content of stanzas.
+    case note(PeerNote)
+    /// End the link with this stream error: its peer does not keep to the agreement.
+    case failLink(StreamError)
+}
+
+/// A count that has grown. Reported at 1, 2, 4, 8 …, so that no peer can flood the log.
+package struct PeerNote: Equatable, Sendable, CustomStringConvertible {
+    package var event: PeerEvent
+    package var count: UInt64
+
+    package var description: String { "\(event.rawValue) (\(count) so far)" }
+}
+
+/// What is counted beside ordinary traffic. The raw value is the plain phrase for status and logs.
+package enum PeerEvent: String, CaseIterable, Sendable {
+    // The peer breaks the agreement.
+    case notAStanza = "element on the link that is no stanza"
+    case missingAddress = "stanza on the link without valid to and from"
+    case ownSideSender = "stanza on the link from one of our own domains"
+    case foreignSender = "stanza on the link from a domain that is not the peer's"
+    case foreignRecipient = "stanza on the link for a domain that is not ours"
+    // The local side breaks it.
+    case localNotAStanza = "local element that is no stanza"
+    case localMissingAddress = "local stanza without valid to and from"
+    case localForeignSender = "local stanza from a domain that is not ours"
+    case localForeignRecipient = "local stanza for a domain that is not the peer's"
+    // Either.
+    case malformedIQ = "IQ without id or without valid type"
+    case answerDiscarded = "IQ answer that came too late or was never asked for"
+    case requestTableFull = "IQ request refused because too many are unanswered"
+    case roomErrorSuppressed = "error for a room suppressed"
+    case roomStanzaLost = "stanza of a room that could not be kept"
+    case oversize = "stanza on the link over the size limit"
+    // Losses that the sender learns of, or that need no telling.
+    case outboxFull = "stanza refused because the outbox is full"
+    case expired = "stanza that waited too long"
+    case inDoubt = "stanza in doubt when the link broke"
+    case sentTooOften = "stanza given up because the link broke each time it was sent"
+    case lostAtShutdown = "stanza given up at shutdown"
+    case undeliverable = "stanza that the local server could not take"
+    case bounceBudgetSpent = "error not sent because the budget for errors is spent"
+
+    /// The stream error for a peer that does this again and again; nil for what never ends a link. A wrong recipient does
+    /// not: it is a difference between two configurations, which the sender is told of, and which no new link would mend.
+    var streamError: StreamErrorCondition? {
+        switch self {
+        case .ownSideSender, .foreignSender: .invalidFrom
+        case .missingAddress: .improperAddressing
+        case .notAStanza: .unsupportedStanzaType
+        case .foreignRecipient, .localNotAStanza, .localMissingAddress, .localForeignSender, .localForeignRecipient,
+            .malformedIQ, .answerDiscarded, .requestTableFull, .roomErrorSuppressed, .roomStanzaLost, .oversize,
+            .outboxFull, .expired, .inDoubt, .sentTooOften, .lostAtShutdown, .undeliverable, .bounceBudgetSpent:
+            nil
+        }
+    }
+}

@@ -1,0 +1,54 @@
+package import NIOCore
+import Outbox
+package import XMPP
+
+/// The peering agreement and its limits, as one peer's machine needs them.
+package struct PeerPolicy: Sendable {
+    /// The peer's name in configuration, status and logs.
+    package var name: String
+    /// The domains of this site: what may stand in `from` of local stanzas and in `to` of the link's.
+    package var localDomains: [Domain]
+    /// The domains of the peer: what may stand in `from` of the link's stanzas and in `to` of local ones.
+    package var remoteDomains: [DomainPattern]
+    /// Domains, of either side, whose addresses are rooms. Others are learnt from traffic.
+    package var roomDomains: [Domain]
+
+    /// Canonical bytes of all stanzas that wait for the link.
+    package var outboxBytes: Int = 64 << 20
+    package var outboxStanzas: Int = 100_000
+    /// How long a message waits before its sender gets it back.
+    package var messageLifetime: TimeAmount = .hours(24)
+    /// How long an IQ request may go unanswered, waiting included, before the bridge answers it.
+    package var iqTimeout: TimeAmount = .minutes(5)
+    /// How long available presence waits before it is dropped.
+    package var presenceLifetime: TimeAmount = .minutes(30)
+
+    /// A batch is full at this many canonical bytes; one stanza may be larger.
+    package var batchBytes: Int = 32 << 10
+    package var batchStanzas: Int = 64
+    /// Least time between two batches that are not full. The first stanza on an idle link does not wait.
+    package var holdTime: TimeAmount = .milliseconds(20)
+
+    /// IQ requests that may be unanswered at a time, per direction.
+    package var maximumRequests: Int = 16_384
+    /// Rooms remembered, per side.
+    package var maximumRooms: Int = 4_096
+    /// Violations of the agreement within ``violationWindow`` that end the link (0: never).
+    package var violationLimit: Int = 100
+    package var violationWindow: TimeAmount = .minutes(10)
+
+    package init(
+        name: String, localDomains: [Domain], remoteDomains: [DomainPattern], roomDomains: [Domain] = []
+    ) {
+        self.name = name
+        self.localDomains = localDomains
+        self.remoteDomains = remoteDomains
+        self.roomDomains = roomDomains
+    }
+
+    var outboxLimits: OutboxLimits {
+        OutboxLimits(
+            maximumBytes: outboxBytes, maximumStanzas: outboxStanzas, messageLifetime: messageLifetime,
+            requestLifetime: iqTimeout, presenceLifetime: presenceLifetime)
+    }
+}

@@ -1,0 +1,67 @@
+package import NIOCore
+package import XMPP
+
+/// What `status` shows of one peer.
+package struct PeerStatus: Equatable, Sendable {
+    package enum Link: String, Equatable, Sendable {
+        case down, ready, busy
+    }
+
+    /// Stanzas by kind.
+    package struct KindCounts: Equatable, Sendable {
+        package var messages: UInt64 = 0
+        package var presences: UInt64 = 0
+        package var iqs: UInt64 = 0
+
+        package var total: UInt64 { messages &+ presences &+ iqs }
+
+        mutating func add(_ kind: StanzaKind) {
+            switch kind {
+            case .message: messages &+= 1
+            case .presence: presences &+= 1
+            case .iq: iqs &+= 1
+            case .other: break
+            }
+        }
+    }
+
+    package struct EventCount: Equatable, Sendable {
+        package var event: PeerEvent
+        package var count: UInt64
+    }
+
+    package struct BounceCount: Equatable, Sendable {
+        package var condition: StanzaErrorCondition
+        package var count: UInt64
+    }
+
+    package var name: String
+    package var link: Link
+    /// Given to the link; what came back and was sent again counts again.
+    package var sent: KindCounts
+    /// Taken from the link and found to keep to the agreement.
+    package var received: KindCounts
+    package var queuedStanzas: Int
+    package var queuedBytes: Int
+    /// When the stanza that waits longest came.
+    package var oldestArrival: NIODeadline?
+    /// IQ requests of local users that the peer has not answered.
+    package var pendingLocalRequests: Int
+    /// IQ requests of the peer's users that our side has not answered.
+    package var pendingRemoteRequests: Int
+    package var knownLocalRooms: Int
+    package var knownRemoteRooms: Int
+    /// Presence that a newer one replaced before it left.
+    package var supersededPresences: UInt64
+    /// Presence that waited too long.
+    package var expiredPresences: UInt64
+    /// Every event that ever happened, in the order of ``PeerEvent``.
+    package var events: [EventCount]
+    /// Every condition that was ever sent, in the order of ``StanzaErrorCondition``.
+    package var bounces: [BounceCount]
+
+    package func count(of event: PeerEvent) -> UInt64 { events.first { $0.event == event }?.count ?? 0 }
+    package func bounces(with condition: StanzaErrorCondition) -> UInt64 {
+        bounces.first { $0.condition == condition }?.count ?? 0
+    }
+}
