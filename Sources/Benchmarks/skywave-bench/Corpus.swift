@@ -11,14 +11,9 @@ struct Corpus {
     var stanzas: Int
     /// Bytes of the stanzas alone.
     var bytes: Int
-    /// The domains of the two sides, for the agreement that the stanzas must meet.
-    var senders: [String]
-    var recipients: [String]
     private var reads: [ByteBuffer] = []
 
-    init(name: String, _ stanzas: [String], senders: [String], recipients: [String]) {
-        self.senders = senders
-        self.recipients = recipients
+    init(name: String, _ stanzas: [String]) {
         self.name = name
         self.stanzas = stanzas.count
         bytes = stanzas.reduce(0) { $0 + $1.utf8.count }
@@ -35,27 +30,22 @@ struct Corpus {
     /// The project's own traffic: fixed seed, bodies and ids that differ.
     static func generated(_ count: Int = 20_000) -> Corpus {
         var generator = TrafficGenerator(seed: 2)
-        return Corpus(
-            name: "", generator.next(count).map(\.xml), senders: ["ship.example", "conference.ship.example"],
-            recipients: ["shore.example", "*.shore.example"])
+        return Corpus(name: "", generator.next(count).map(\.xml))
     }
 
-    /// What one site sent in the recorded files, where there are any.
+    /// The recorded files, where there are any.
     static func recorded() -> [Corpus] {
-        RecordedTraffic.besidePackage().map {
-            Corpus(
-                name: "-recorded-\($0.name)", $0.entries.filter { $0.site == "a" }.map(\.xml),
-                senders: ["alpha.example", "conference.alpha.example"], recipients: ["bravo.example", "*.bravo.example"])
-        }
+        RecordedTraffic.besidePackage().map { Corpus(name: "-recorded-\($0.name)", $0.entries.map(\.xml)) }
     }
 
     var averageBytes: Double { Double(bytes) / Double(stanzas) }
 
-    /// Gives the stream to `body`, read by read.
-    func feed(_ body: (inout ByteBuffer) -> Void) {
+    /// Feeds a fresh stream through `reader`, calling `body` after each read.
+    func feed(_ reader: StreamReader, _ body: (StreamReader) -> Void) {
         for read in reads {
             var read = read
-            body(&read)
+            reader.read(&read)
+            body(reader)
         }
     }
 }

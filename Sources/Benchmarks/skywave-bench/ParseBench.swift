@@ -7,8 +7,7 @@ enum ParseBench {
         let measurement = Measurement(items: corpus.stanzas, runs: runs) {
             seen = 0
             let reader = StreamReader(limits: .local, root: .received)
-            corpus.feed { bytes in
-                reader.read(&bytes)
+            corpus.feed(reader) { reader in
                 while let event = reader.nextEvent() {
                     if case .stanza = event { seen += 1 }
                 }

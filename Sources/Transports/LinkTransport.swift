@@ -1,0 +1,43 @@
+package import NIOCore
+package import XMPP
+
+/// A way to the peer: takes batches of stanzas, gives stanzas and news of the connection.
+///
+/// Confined to one event loop: every method is called there and every event comes there. An event is raised only after
+/// the method or network event that caused it has been dealt with, so a listener may call any method from inside one.
+package protocol LinkTransport: AnyObject {
+    /// Where events go. Set it before ``start()``.
+    var onEvent: ((LinkEvent) -> Void)? { get set }
+
+    /// Begins to dial, or to expect the peer, as configured.
+    func start()
+    /// There is something to send: dial unless connected, dialling or waiting to dial again.
+    func demandConnection()
+    /// Sends one batch. Allowed once after each ``LinkEvent/ready``; a batch that cannot be taken comes back as
+    /// `unsent`.
+    func send(_ batch: [Stanza])
+    /// No stanza is reported until ``resumeReading()``; the peer is held up by the flow control of the transport.
+    func pauseReading()
+    func resumeReading()
+    /// Ends the connection with a stream error because the peer broke the agreement; it may be made anew later.
+    func fail(_ error: StreamError)
+    /// Closes politely and for good; done when nothing is open any more.
+    func close() -> EventLoopFuture<Void>
+
+    var status: LinkStatus { get }
+}
+
+/// News of a link.
+package enum LinkEvent: Equatable, Sendable {
+    /// Stanzas can be sent now; the text says how and with whom.
+    case connected(description: String)
+    /// What could be sent before cannot any more. `unsent` never left; `inDoubt` may have arrived, in part or in whole.
+    case disconnected(unsent: [Stanza], inDoubt: [Stanza], reason: String)
+    /// One batch can be taken.
+    case ready
+    case received(Stanza)
+    /// A stanza over the limit was skipped: its start tag as an empty stanza, and the limit in bytes.
+    case oversize(Stanza, Int)
+    /// What had arrived has been reported; a good moment to pass it on in one go.
+    case batchEnd
+}
