@@ -57,7 +57,7 @@ package enum PeerEvent: String, CaseIterable, Sendable {
     case bounceBudgetSpent = "error not sent because the budget for errors is spent"
 
     /// The stream error for a peer that does this again and again; nil for what never ends a link. A wrong recipient does
-    /// not: it is a difference between two configurations, which the sender is told of, and which no new link would mend.
+    /// not: it is a difference between two configurations, which no new link would mend.
     var streamError: StreamErrorCondition? {
         switch self {
         case .ownSideSender, .foreignSender: .invalidFrom

@@ -79,7 +79,7 @@ extension PeerStateMachine {
     /// wrapped inside it is ever looked at as a stanza.
     package mutating func linkStanzaReceived(_ stanza: Stanza, now: NIODeadline) {
         if let event = linkViolation(of: stanza) {
-            violated(event, stanza, now: now)
+            violated(event, now: now)
             return
         }
         counters.received.add(stanza.kind)
@@ -101,7 +101,7 @@ extension PeerStateMachine {
     /// The stub of a stanza that was larger than `limit` bytes and skipped.
     package mutating func linkOversizeReceived(_ stub: Stanza, limit: Int, now: NIODeadline) {
         if let event = linkViolation(of: stub) {
-            violated(event, stub, now: now)
+            violated(event, now: now)
             return
         }
         count(.oversize)
@@ -115,11 +115,12 @@ extension PeerStateMachine {
         settle(now: now)
     }
 
-    /// The local server could not be given a stanza that came over the link or was made up here.
+    /// The local server could not be given a stanza that came over the link, or an error that was made up here.
     package mutating func localDeliveryFailed(
         _ stanza: Stanza, _ condition: StanzaErrorCondition, _ type: StanzaErrorType, now: NIODeadline
     ) {
         count(.undeliverable)
+        guard linkViolation(of: stanza) == nil else { return }
         if stanza.isIQRequest {
             guard remoteRequests.remove(stanza) else { return }
         }
@@ -139,14 +140,13 @@ extension PeerStateMachine {
         return nil
     }
 
-    /// Drops what breaks the agreement, tells the sender where his address could be checked, and ends the link of a peer that
-    /// does not stop (XEP-0361 §4.5 would end it at once: on a link that costs minutes to build, too dear for one mistake).
-    private mutating func violated(_ event: PeerEvent, _ stanza: Stanza, now: NIODeadline) {
+    /// Drops what breaks the agreement, and ends the link of a peer that does not stop (XEP-0361 §4.5 would end it at once: on
+    /// a link that costs minutes to build, too dear for one mistake).
+    ///
+    /// Nobody is told: a sender that the peer may not speak for is not known, and an error in the name of a recipient that is
+    /// not ours would itself break the agreement.
+    private mutating func violated(_ event: PeerEvent, now: NIODeadline) {
         count(event)
-        if event == .foreignRecipient {
-            refuse(stanza, .notServed, from: .link, now: now)
-            settle(now: now)
-        }
         guard let condition = event.streamError, policy.violationLimit > 0, link != .down else { return }
         let violations = counters.addViolation(now: now, window: policy.violationWindow)
         guard violations == policy.violationLimit else { return }
@@ -200,10 +200,13 @@ extension PeerStateMachine {
         case .answer:
             let reply = BounceTable.reply(to: reason)
             guard let error = stanza.errorReply(reply.condition, type: reply.type, text: reply.text) else { return }
-            counters.addBounce(reply.condition)
             switch side {
-            case .local: actions.append(.deliver(error))
-            case .link: _ = enqueue(error, now: now)
+            case .local:
+                counters.addBounce(reply.condition)
+                actions.append(.deliver(error))
+            case .link:
+                guard !isStopped, enqueue(error, now: now) else { return }
+                counters.addBounce(reply.condition)
             }
         }
     }

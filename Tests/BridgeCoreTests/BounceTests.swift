@@ -74,7 +74,9 @@ import XMPP
         let peer = TestPeer.ready()
         var answered = 0
         for number in 0..<11_000 {
-            peer.link(try message("x", from: "u\(number)@shore.example", to: "nobody@elsewhere.example"))
+            let chat = try message("x", from: "u\(number)@shore.example", to: romeo)
+            peer.link(chat)
+            peer.localDeliveryFailed(chat, .remoteServerTimeout, .wait)
             answered += peer.sent.count
             peer.linkReady()
             answered += peer.sent.count
@@ -89,7 +91,7 @@ import XMPP
         #expect(peer.count(.bounceBudgetSpent) == 1_000)
         // It comes back with time.
         peer.advance(.seconds(1))
-        peer.link(try message("x", from: juliet, to: "nobody@elsewhere.example"))
+        peer.localDeliveryFailed(try message("x", from: juliet, to: romeo), .remoteServerTimeout, .wait)
         #expect(peer.sent.count == 1)
     }
 
