@@ -104,10 +104,14 @@ package import NIOCore
         }
     }
 
-    /// RFC 6120 §11.6: no byte order mark. Expat would skip one.
+    /// RFC 6120 §11.6: UTF-8 without byte order mark. Expat would skip a mark, and would take a first character with a zero
+    /// byte beside it for UTF-16, whatever encoding it was told.
     private func refuseByteOrderMark(_ bytes: ByteBuffer) {
         self.first3 += Array(bytes.readableBytesView.prefix(3 - self.first3.count))
         if self.first3 == [0xef, 0xbb, 0xbf] { unsafe self.core.pointee.fail(.notWellFormed, "byte order mark") }
+        if self.first3.prefix(2).contains(where: { $0 == 0 || $0 == 0xfe || $0 == 0xff }) {
+            unsafe self.core.pointee.fail(.unsupportedEncoding)
+        }
     }
 
     /// An XML declaration as the very first bytes of an implicit stream is harmless and skipped.

@@ -90,6 +90,16 @@ struct FaultTests {
     }
 
     @Test(arguments: Variant.bridged)
+    func `A silent link delays everything and loses nothing`(_ variant: Variant) async throws {
+        try await expectPassed("silence_of_the_link", variant)
+    }
+
+    @Test(arguments: Variant.bridged)
+    func `After a cut everybody sees the latest presence`(_ variant: Variant) async throws {
+        try await expectPassed("presence_over_a_cut", variant)
+    }
+
+    @Test(arguments: Variant.bridged)
     func `An idle link carries no byte`(_ variant: Variant) async throws {
         try await expectPassed("link_is_narrow", variant)
     }

@@ -42,6 +42,7 @@ actor Laboratory {
 
     private let variant: Variant
     private var process: Process?
+    private var startFailure: Failure?
     private var input: FileHandle?
     private var answers: AsyncStream<String>.Iterator?
     private var previous: Task<Outcome, any Error>?
@@ -76,6 +77,7 @@ actor Laboratory {
     private func answer(to check: String) async throws -> Outcome {
         await Self.gate.enter()
         defer { Self.gate.leave() }
+        if let startFailure { throw startFailure }
         if process == nil {
             try await start()
         }
@@ -102,6 +104,7 @@ actor Laboratory {
         answers = Self.lines(of: output.fileHandleForReading).makeAsyncIterator()
         let outcome = try await nextAnswer()
         guard outcome.ready == true else {
+            startFailure = Failure(description: "\(variant.name) did not start; the first of its tests says why")
             throw Failure(description: "\(variant.name) did not start: \(outcome.detail ?? "no reason given")")
         }
     }

@@ -113,6 +113,8 @@ def main() -> int:
     parser.add_argument("--verbose", action="store_true", help="servers and bridges log at their finest level")
     options = parser.parse_args()
     logging.basicConfig(level=logging.CRITICAL)
+    # A test runner may have blocked SIGTERM, and what is blocked here stays blocked in every daemon.
+    signal.pthread_sigmask(signal.SIG_SETMASK, [])
 
     async def interruptible() -> int:
         task = asyncio.current_task()

@@ -11,9 +11,14 @@ struct Corpus {
     var stanzas: Int
     /// Bytes of the stanzas alone.
     var bytes: Int
+    /// The domains of the two sides, for the agreement that the stanzas must meet.
+    var senders: [String]
+    var recipients: [String]
     private var reads: [ByteBuffer] = []
 
-    init(name: String, _ stanzas: [String]) {
+    init(name: String, _ stanzas: [String], senders: [String], recipients: [String]) {
+        self.senders = senders
+        self.recipients = recipients
         self.name = name
         self.stanzas = stanzas.count
         bytes = stanzas.reduce(0) { $0 + $1.utf8.count }
@@ -30,22 +35,27 @@ struct Corpus {
     /// The project's own traffic: fixed seed, bodies and ids that differ.
     static func generated(_ count: Int = 20_000) -> Corpus {
         var generator = TrafficGenerator(seed: 2)
-        return Corpus(name: "", generator.next(count).map(\.xml))
+        return Corpus(
+            name: "", generator.next(count).map(\.xml), senders: ["ship.example", "conference.ship.example"],
+            recipients: ["shore.example", "*.shore.example"])
     }
 
-    /// The recorded files, where there are any.
+    /// What one site sent in the recorded files, where there are any.
     static func recorded() -> [Corpus] {
-        RecordedTraffic.besidePackage().map { Corpus(name: "-recorded-\($0.name)", $0.entries.map(\.xml)) }
+        RecordedTraffic.besidePackage().map {
+            Corpus(
+                name: "-recorded-\($0.name)", $0.entries.filter { $0.site == "a" }.map(\.xml),
+                senders: ["alpha.example", "conference.alpha.example"], recipients: ["bravo.example", "*.bravo.example"])
+        }
     }
 
     var averageBytes: Double { Double(bytes) / Double(stanzas) }
 
-    /// Feeds a fresh stream through `reader`, calling `body` after each read.
-    func feed(_ reader: StreamReader, _ body: (StreamReader) -> Void) {
+    /// Gives the stream to `body`, read by read.
+    func feed(_ body: (inout ByteBuffer) -> Void) {
         for read in reads {
             var read = read
-            reader.read(&read)
-            body(reader)
+            body(&read)
         }
     }
 }

@@ -7,7 +7,8 @@ enum ParseBench {
         let measurement = Measurement(items: corpus.stanzas, runs: runs) {
             seen = 0
             let reader = StreamReader(limits: .local, root: .received)
-            corpus.feed(reader) { reader in
+            corpus.feed { bytes in
+                reader.read(&bytes)
                 while let event = reader.nextEvent() {
                     if case .stanza = event { seen += 1 }
                 }

@@ -475,6 +475,61 @@ async def cuts_in_full_flow(federation: Federation):
 
 
 @bridge_check
+async def silence_of_the_link(federation: Federation):
+    """The link carries nothing for three seconds without breaking: all arrives after, and a request is answered."""
+    async with federation.users() as (romeo, juliet):
+        await talk(romeo, juliet, "before the silence")
+        federation.relay.freeze()
+        sent = [(romeo.send(juliet.full, f"from alpha {n}"), "") for n in range(20)]
+        back = [(juliet.send(romeo.full, f"from bravo {n}"), "") for n in range(20)]
+        question = asyncio.create_task(romeo.request(juliet.full, "get", "urn:xmpp:ping", "ping"))
+        await asyncio.sleep(3.0)
+        expect_equal((romeo.from_user(juliet.bare)[1:], juliet.from_user(romeo.bare)[1:]), ([], []),
+                     "messages that crossed a silent link")
+        federation.relay.thaw()
+        for sender, receiver, messages in ((romeo, juliet, sent), (juliet, romeo, back)):
+            expect_equal(await settled(sender, receiver, messages), (20, 0),
+                         f"messages from {sender.bare} (arrived, returned)")
+        kind, condition, _ = await question
+        expect_equal((kind, condition), ("result", None), "the ping that was asked into the silence")
+
+
+@bridge_check
+async def presence_over_a_cut(federation: Federation):
+    """While the link is cut presence changes and a user leaves: after it only the last state counts."""
+    left, right = federation.sites
+    async with federation.users(left, right) as (romeo, juliet):
+        witness = await federation.login(left)
+        try:
+            await befriend(romeo, juliet)
+            await befriend(witness, juliet)
+            juliet.presence(status="before")
+            await romeo.until("the presence before the cut",
+                              lambda: any(p.body == "before" for p in romeo.presence_of(juliet.bare)))
+            await asyncio.sleep(0.3)
+            federation.relay.cut()
+            seen = len(romeo.presences)
+            for number in range(5):
+                juliet.presence(show="away", status=f"step {number}")
+                witness.presence(status=f"witness {number}")
+            await witness.logout()
+            await asyncio.sleep(1.0)
+            expect_equal([p for p in romeo.presences[seen:] if p.type in ("error", "unavailable")
+                          and p.sender.split("/")[0] == juliet.bare], [], "presence errors while the link is cut")
+            federation.relay.mend()
+            await romeo.until("the last of five presences", lambda: any(
+                p.body == "step 4" for p in romeo.presences[seen:]))
+            steps = [p.body for p in romeo.presences[seen:] if p.body.startswith("step ")]
+            expect_equal(steps, sorted(steps), "order of presences")
+            expect_equal(steps[-1], "step 4", "the last presence")
+            await juliet.until("the departure of a user during the cut", lambda: any(
+                p.type == "unavailable" for p in juliet.presence_of(witness.bare)))
+            expect_equal(juliet.presence_of(witness.bare)[-1].type, "unavailable", "the last presence of one who left")
+        finally:
+            await witness.logout()
+
+
+@bridge_check
 async def link_is_narrow(federation: Federation):
     """The bytes that the relay carried fit what the bridges say, and an idle link carries nothing."""
     async with federation.users() as (romeo, juliet):

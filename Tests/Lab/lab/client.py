@@ -38,6 +38,7 @@ class Client:
         self.sent: dict[str, float] = {}
         self._changed = asyncio.Event()
         self._address = address
+        self._is_open = True
         xmpp = slixmpp.ClientXMPP(jid, password)
         xmpp.enable_starttls, xmpp.enable_direct_tls, xmpp.enable_plaintext = False, False, True
         xmpp["feature_mechanisms"].unencrypted_plain = True
@@ -63,6 +64,9 @@ class Client:
         return self
 
     async def logout(self):
+        if not self._is_open:
+            return
+        self._is_open = False
         try:
             await self.xmpp.disconnect(wait=2.0, ignore_send_queue=False)
         except (asyncio.TimeoutError, asyncio.CancelledError):
