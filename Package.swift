@@ -96,9 +96,10 @@ let package = Package(
 // Fuzz entry points link libFuzzer's own `main`, so they exist only when `make fuzz` asks for them.
 if ProcessInfo.processInfo.environment["SKYWAVE_FUZZ"] != nil {
     for (name, dependencies) in [
-        ("FuzzXMLReader", ["XMPP"]), ("FuzzLinkReader", ["XMPP", "Blocks"]),
-        ("FuzzDialback", ["XMPP", "ServerStreams", "TLS"]),
-    ] as [(String, [Target.Dependency])] {
+        ("FuzzXMLReader", ["XMPP", "TestSupport"]), ("FuzzLinkReader", ["XMPP", "Blocks", "TestSupport"]),
+        ("FuzzDialback", ["XMPP", "ServerStreams", "TLS", "TestSupport"]),
+    ] as [(String, [Target.Dependency])]
+    where FileManager.default.fileExists(atPath: "\(Context.packageDirectory)/Tests/Fuzz/\(name)") {
         package.targets.append(
             .executableTarget(
                 name: name, dependencies: dependencies + [nioCore], path: "Tests/Fuzz/\(name)",
