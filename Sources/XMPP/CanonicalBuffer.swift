@@ -59,6 +59,35 @@
         self.count += length
     }
 
+    /// What stands before an attribute's value: ` name='`.
+    @inline(__always)
+    mutating func appendAttributeStart(_ name: Bytes) {
+        self.reserve(name.count + 3)
+        unsafe self.base[self.count] = UInt8(ascii: " ")
+        unsafe (self.base + self.count + 1).update(from: name.start, count: name.count)
+        unsafe self.base[self.count + 1 + name.count] = UInt8(ascii: "=")
+        unsafe self.base[self.count + 2 + name.count] = UInt8(ascii: "'")
+        self.count += name.count + 3
+    }
+
+    /// Appends bytes with the capital letters of ASCII made small.
+    @inline(__always)
+    mutating func appendLowercased(_ bytes: Bytes) {
+        self.reserve(bytes.count)
+        for index in 0..<bytes.count {
+            let byte = unsafe bytes.start[index]
+            unsafe self.base[self.count + index] = byte &- UInt8(ascii: "A") < 26 ? byte | 0x20 : byte
+        }
+        self.count += bytes.count
+    }
+
+    /// The bytes from `offset` on, for the length of one call.
+    @inline(__always)
+    func bytes(from offset: Int, _ length: Int) -> Bytes {
+        precondition(offset >= 0 && length >= 0 && offset + length <= self.count, "outside the buffer")
+        return unsafe Bytes(self.base + offset, length)
+    }
+
     /// Appends bytes of this same buffer again.
     mutating func appendCopy(at offset: Int, count length: Int) {
         self.reserve(length)
@@ -97,7 +126,12 @@
         var start = 0
         var index = 0
         self.reserve(length)
+        let whole = unsafe Bytes(bytes, length)
         while index < length {
+            if index + 8 <= length, !Self.mayNeedEscapeInText(whole.word(at: index)) {
+                index += 8
+                continue
+            }
             let byte = unsafe bytes[index]
             if byte > UInt8(ascii: ">") || (byte > UInt8(ascii: "&") && byte < UInt8(ascii: "<")) || byte == 0x20 {
                 index += 1
@@ -124,6 +158,30 @@
         unsafe self.append(bytes + start, length - start)
     }
 
+    // Eight bytes at a time: the top bit of each byte in the result says that it matches. A byte above a matching one may be
+    // named by mistake; that only costs a second look.
+
+    @inline(__always)
+    private static func matches(_ word: UInt64, _ byte: UInt64) -> UInt64 {
+        let difference = word ^ (byte &* 0x0101_0101_0101_0101)
+        return (difference &- 0x0101_0101_0101_0101) & ~difference & 0x8080_8080_8080_8080
+    }
+
+    /// `&`, `<`, `>` (one bit from `<`), carriage return.
+    @inline(__always)
+    private static func mayNeedEscapeInText(_ word: UInt64) -> Bool {
+        let angles = self.matches(word & 0xfdfd_fdfd_fdfd_fdfd, 0x3c)
+        return angles | self.matches(word, 0x26) | self.matches(word, 0x0d) != 0
+    }
+
+    /// `&` and `'` (one bit from `&`), `<`, all below the space.
+    @inline(__always)
+    private static func mayNeedEscapeInAttribute(_ word: UInt64) -> Bool {
+        let quotes = self.matches(word & 0xfefe_fefe_fefe_fefe, 0x26)
+        let controls = (word &- 0x2020_2020_2020_2020) & ~word & 0x8080_8080_8080_8080
+        return quotes | self.matches(word, 0x3c) | controls != 0
+    }
+
     private var endsWithTwoBrackets: Bool {
         guard self.count >= 2 else { return false }
         return unsafe self.base[self.count - 1] == UInt8(ascii: "]")
@@ -135,7 +193,12 @@
         var start = 0
         var index = 0
         self.reserve(length)
+        let whole = unsafe Bytes(bytes, length)
         while index < length {
+            if index + 8 <= length, !Self.mayNeedEscapeInAttribute(whole.word(at: index)) {
+                index += 8
+                continue
+            }
             let byte = unsafe bytes[index]
             if byte > UInt8(ascii: "<") || (byte > UInt8(ascii: "'") && byte < UInt8(ascii: "<")) {
                 index += 1

@@ -8,7 +8,6 @@ struct CanonicalWriter: ~Copyable {
         let nameLength: Int
         /// The default namespace inside the element, in `namespaces`.
         let namespace: ByteRange
-        let namespaceHash: UInt64
     }
 
     private(set) var out = CanonicalBuffer()
@@ -17,13 +16,17 @@ struct CanonicalWriter: ~Copyable {
     private var open: [OpenElement] = []
     private var fields = StanzaFields()
     private var tagIsOpen = false
-    private let vocabulary = Vocabulary.shared
-    private let serverHash = StableHash.of(XMLNamespace.server)
+    private let localBytes = ByteSet(JIDRules.isLocal)
+    private let domainBytes = ByteSet(JIDRules.isDomain)
     private let contentNamespace: String
+    /// The content namespace stands first in `namespaces`, and stays.
+    private let content: ByteRange
 
     /// - Parameter contentNamespace: the namespace that is not written, since the stream declares it.
     init(contentNamespace: String) {
         self.contentNamespace = contentNamespace
+        self.content = ByteRange(0, contentNamespace.utf8.count)
+        self.namespaces.append(contentNamespace)
         self.entries.reserveCapacity(64)
         self.open.reserveCapacity(64)
     }
@@ -35,7 +38,7 @@ struct CanonicalWriter: ~Copyable {
     /// Forgets a stanza that is not finished.
     mutating func clear() {
         self.out.clear()
-        self.namespaces.clear()
+        self.namespaces.truncate(to: Int(self.content.count))
         self.entries.removeAll(keepingCapacity: self.entries.count <= 4_096)
         self.open.removeAll(keepingCapacity: true)
         self.fields = StanzaFields()
@@ -47,70 +50,51 @@ struct CanonicalWriter: ~Copyable {
     /// - Parameters:
     ///   - prefix: a prefix to keep, inside elements whose prefixes must stay; the caller declares it.
     ///   - kind: what the stanza is; only looked at for the outermost element.
-    mutating func start(local: Bytes, namespace: Bytes, prefix: Bytes? = nil, kind: StanzaKind = .other) {
+    ///   - code: the name's code where it is known already.
+    mutating func start(
+        local: Bytes, namespace: Bytes, prefix: Bytes? = nil, kind: StanzaKind = .other, code: UInt16? = nil
+    ) {
         self.closeOpenTag()
         if self.open.isEmpty { self.fields.kind = kind }
-        let entry = ElementEntry(
-            start: UInt32(truncatingIfNeeded: self.out.count), openEnd: 0, end: 0, name: 0,
-            depth: UInt8(truncatingIfNeeded: self.open.count))
-        let index = self.entries.count
-        self.out.append(UInt8(ascii: "<"))
+        let start = self.out.count
         var nameLength = local.count
+        self.out.append(UInt8(ascii: "<"))
+        var keepsPrefix = false
         if let prefix, prefix.count > 0 {
             unsafe self.out.append(prefix.start, prefix.count)
             self.out.append(UInt8(ascii: ":"))
             nameLength += prefix.count + 1
+            keepsPrefix = true
         }
         unsafe self.out.append(local.start, local.count)
-        self.entries.append(entry)
-        let inherited = self.open.last
-        let isInherited = self.isCurrentNamespace(namespace)
-        if isInherited, let inherited {
-            self.open.append(
-                OpenElement(
-                    entry: index, nameLength: nameLength, namespace: inherited.namespace,
-                    namespaceHash: inherited.namespaceHash))
-        } else if let prefix, prefix.count > 0, let inherited {
+        var inside = self.currentNamespace
+        if !self.namespaces.bytes(from: Int(inside.start), Int(inside.count)).equals(namespace), !keepsPrefix || self.open.isEmpty {
             // A kept prefix leaves the default namespace as it was.
-            self.open.append(
-                OpenElement(
-                    entry: index, nameLength: nameLength, namespace: inherited.namespace,
-                    namespaceHash: inherited.namespaceHash))
-        } else {
-            let range = ByteRange(self.namespaces.count, namespace.count)
+            inside = ByteRange(self.namespaces.count, namespace.count)
             unsafe self.namespaces.append(namespace.start, namespace.count)
-            let isContent = namespace.equals(self.contentNamespace)
-            self.open.append(
-                OpenElement(
-                    entry: index, nameLength: nameLength, namespace: range,
-                    namespaceHash: isContent ? self.serverHash : namespace.hash))
-            if !isInherited {
-                self.out.append(" xmlns='")
-                unsafe self.out.appendAttributeValue(namespace.start, namespace.count)
-                self.out.append(UInt8(ascii: "'"))
-            }
+            self.out.append(" xmlns='")
+            unsafe self.out.appendAttributeValue(namespace.start, namespace.count)
+            self.out.append(UInt8(ascii: "'"))
         }
-        self.entries[index].name = self.code(local: local, namespace: namespace)
+        self.entries.append(
+            ElementEntry(
+                start: UInt32(truncatingIfNeeded: start), openEnd: 0, end: 0,
+                name: code
+                    ?? Vocabulary.shared.code(
+                        local: local, namespace: namespace, contentNamespace: self.contentNamespace),
+                depth: UInt8(truncatingIfNeeded: self.open.count)))
+        self.open.append(OpenElement(entry: self.entries.count - 1, nameLength: nameLength, namespace: inside))
         self.tagIsOpen = true
     }
 
-    private func code(local: Bytes, namespace: Bytes) -> UInt16 {
-        guard let current = self.open.last else { return 0 }
-        if namespace.equals(self.contentNamespace) {
-            return XMLNamespace.server.withBytes { server in
-                self.vocabulary.code(local: local, namespace: server, namespaceHash: self.serverHash)
-            }
-        }
-        let isDefault = self.isCurrentNamespace(namespace)
-        return self.vocabulary.code(
-            local: local, namespace: namespace, namespaceHash: isDefault ? current.namespaceHash : namespace.hash)
-    }
+    /// The default namespace in force, in `namespaces`.
+    @inline(__always)
+    private var currentNamespace: ByteRange { self.open.last?.namespace ?? self.content }
 
     /// Whether a name without prefix is in this namespace here without a declaration.
     func isCurrentNamespace(_ namespace: Bytes) -> Bool {
-        guard let current = self.open.last else { return namespace.equals(self.contentNamespace) }
-        return unsafe namespace.equals(
-            Bytes(self.namespaces.base + Int(current.namespace.start), Int(current.namespace.count)))
+        let current = self.currentNamespace
+        return self.namespaces.bytes(from: Int(current.start), Int(current.count)).equals(namespace)
     }
 
     /// Writes an attribute whose name needs no declaration.
@@ -127,6 +111,7 @@ struct CanonicalWriter: ~Copyable {
         self.out.append(UInt8(ascii: "'"))
     }
 
+    /// Writes an attribute whose prefix was declared.
     mutating func attribute(prefix: Bytes, _ name: Bytes, _ value: Bytes) {
         self.out.append(UInt8(ascii: " "))
         unsafe self.out.append(prefix.start, prefix.count)
@@ -137,10 +122,9 @@ struct CanonicalWriter: ~Copyable {
         self.out.append(UInt8(ascii: "'"))
     }
 
+    @inline(__always)
     private mutating func writeAttribute(_ name: Bytes, _ value: Bytes) -> ByteRange {
-        self.out.append(UInt8(ascii: " "))
-        unsafe self.out.append(name.start, name.count)
-        self.out.append("='")
+        self.out.appendAttributeStart(name)
         let start = self.out.count
         unsafe self.out.appendAttributeValue(value.start, value.count)
         let range = ByteRange(start, self.out.count - start)
@@ -194,78 +178,75 @@ struct CanonicalWriter: ~Copyable {
     /// Writes an address case-folded, and remembers where its parts lie. A malformed one is written as it stands and
     /// has no domain range.
     private mutating func writeAddress(_ value: Bytes) -> AddressRanges {
-        var ranges = AddressRanges()
-        let start = self.out.count
         let slash = value.firstIndex(of: UInt8(ascii: "/")) ?? value.count
-        var at = -1
-        var isPlain = slash > 0
-        var isValid = slash > 0 && (slash == value.count || (slash + 1 < value.count && value.count - slash <= 1_024))
-        for index in 0..<slash {
-            let byte = value[index]
-            if byte >= 0x80 { isPlain = false }
-            if byte == UInt8(ascii: "@"), at < 0 {
-                at = index
-            } else if at >= 0, !JIDRules.isDomain(byte) {
-                isValid = false
+        let at = value.prefix(slash).firstIndex(of: UInt8(ascii: "@")) ?? -1
+        if slash < value.count {
+            guard slash + 1 < value.count, value.count - slash - 1 <= JIDRules.partBytes else {
+                return self.writeMalformed(value)
+            }
+            for index in (slash + 1)..<value.count where value[index] < 0x20 || value[index] == 0x7f {
+                return self.writeMalformed(value)
             }
         }
-        if isPlain {
-            for index in 0..<max(at, 0) where !JIDRules.isLocal(value[index]) { isValid = false }
-            if at < 0 {
-                for index in 0..<slash where !JIDRules.isDomain(value[index]) { isValid = false }
-            }
-        }
+        // Rules of RFC 7622 §3.2 and §3.3; `JIDRules` has them for letters beyond ASCII, which are rare on these links.
         var domainEnd = slash
-        if isPlain, domainEnd > at + 1, value[domainEnd - 1] == UInt8(ascii: ".") { domainEnd -= 1 }
+        if domainEnd > at + 1, value[domainEnd - 1] == UInt8(ascii: ".") { domainEnd -= 1 }
         let domainCount = domainEnd - (at + 1)
-        if at == 0 || at > JIDRules.partBytes || domainCount < 1 || domainCount > JIDRules.partBytes { isValid = false }
-        if isPlain, isValid {
-            // Names with empty labels are no names; the rule is `JIDRules.domainpart`'s.
-            var previous = UInt8(ascii: ".")
-            for index in (at + 1)..<domainEnd {
-                let byte = value[index]
-                if byte == UInt8(ascii: "."), byte == previous { isValid = false }
-                previous = byte
-            }
-            if previous == UInt8(ascii: ".") { isValid = false }
+        guard at != 0 else { return self.writeMalformed(value) }
+        for index in 0..<max(at, 0) where !self.localBytes.contains(value[index]) {
+            return value[index] < 0x80 ? self.writeMalformed(value) : self.writeFolded(value, slash)
         }
-        if slash < value.count, isValid {
-            for index in (slash + 1)..<value.count where value[index] < 0x20 || value[index] == 0x7f { isValid = false }
-        }
-        if isValid, !isPlain {
-            // Letters outside ASCII are rare on these links: the slow way folds them.
-            guard let address = JID(value.string) else { return self.writeMalformed(value) }
-            let bare = address.bare.description
-            let localCount = address.local.map { $0.utf8.count + 1 } ?? 0
-            self.out.append(bare)
-            ranges.bareHash = StableHash.of(bare)
-            ranges.domain = ByteRange(start + localCount, address.domain.string.utf8.count)
-            ranges.domainHash = address.domain.hash64
-        } else if isValid {
-            var bare = StableHash()
-            var domain = StableHash()
-            self.out.reserve(domainEnd)
-            for index in 0..<domainEnd {
-                let byte = JIDRules.lowercased(value[index])
-                self.out.append(byte)
-                bare.combine(byte)
-                if index > at { domain.combine(byte) }
+        // A name with an empty label is no name.
+        var previous = UInt8(ascii: ".")
+        for index in (at + 1)..<max(domainEnd, at + 1) {
+            let byte = value[index]
+            guard self.domainBytes.contains(byte) else {
+                return byte < 0x80 ? self.writeMalformed(value) : self.writeFolded(value, slash)
             }
-            ranges.bareHash = bare.value
-            ranges.domain = ByteRange(start + at + 1, domainCount)
-            ranges.domainHash = domain.value
-        } else {
+            if byte == UInt8(ascii: "."), byte == previous { return self.writeMalformed(value) }
+            previous = byte
+        }
+        guard previous != UInt8(ascii: "."), at <= JIDRules.partBytes, domainCount <= JIDRules.partBytes else {
             return self.writeMalformed(value)
         }
-        if slash < value.count {
-            let resource = value.dropFirst(slash)
-            unsafe self.out.appendAttributeValue(resource.start, resource.count)
-        }
+        var ranges = AddressRanges()
+        let start = self.out.count
+        self.out.appendLowercased(value.prefix(domainEnd))
+        ranges.bareHash = self.out.bytes(from: start, domainEnd).hash
+        ranges.domain = ByteRange(start + at + 1, domainCount)
+        ranges.domainHash = self.out.bytes(from: start + at + 1, domainCount).hash
+        self.writeResource(value, slash)
         ranges.value = ByteRange(start, self.out.count - start)
         self.out.append(UInt8(ascii: "'"))
         return ranges
     }
 
+    /// Writes an address with letters beyond ASCII in its bare part.
+    @inline(never)
+    private mutating func writeFolded(_ value: Bytes, _ slash: Int) -> AddressRanges {
+        guard let address = JID(value.string) else { return self.writeMalformed(value) }
+        var ranges = AddressRanges()
+        let start = self.out.count
+        let bare = address.bare.description
+        let localCount = address.local.map { $0.utf8.count + 1 } ?? 0
+        self.out.append(bare)
+        ranges.bareHash = StableHash.of(bare)
+        ranges.domain = ByteRange(start + localCount, address.domain.string.utf8.count)
+        ranges.domainHash = address.domain.hash64
+        self.writeResource(value, slash)
+        ranges.value = ByteRange(start, self.out.count - start)
+        self.out.append(UInt8(ascii: "'"))
+        return ranges
+    }
+
+    @inline(__always)
+    private mutating func writeResource(_ value: Bytes, _ slash: Int) {
+        guard slash < value.count else { return }
+        let resource = value.dropFirst(slash)
+        unsafe self.out.appendAttributeValue(resource.start, resource.count)
+    }
+
+    @inline(never)
     private mutating func writeMalformed(_ value: Bytes) -> AddressRanges {
         var ranges = AddressRanges()
         let start = self.out.count
@@ -296,12 +277,14 @@ struct CanonicalWriter: ~Copyable {
             preconditionFailure("no element is open")
         }
         if self.tagIsOpen {
-            self.out.append("/>")
+            self.out.append(UInt8(ascii: "/"))
+            self.out.append(UInt8(ascii: ">"))
             self.entries[current.entry].openEnd = UInt32(truncatingIfNeeded: self.out.count)
             self.tagIsOpen = false
         } else {
             let name = Int(self.entries[current.entry].start) + 1
-            self.out.append("</")
+            self.out.append(UInt8(ascii: "<"))
+            self.out.append(UInt8(ascii: "/"))
             self.out.appendCopy(at: name, count: current.nameLength)
             self.out.append(UInt8(ascii: ">"))
         }

@@ -22,4 +22,20 @@ struct ExpandedName {
             self.prefix = rest.prefix(0)
         }
     }
+
+    /// The parts of a name that was taken apart before.
+    @inline(__always)
+    init(_ name: Bytes, _ known: KnownName) {
+        self.namespace = name.prefix(known.namespaceCount)
+        unsafe self.local = Bytes(name.start + known.localStart, known.localCount)
+        unsafe self.prefix = Bytes(name.start + known.prefixStart, known.prefixCount)
+    }
+
+    /// Order of namespaces, then of local names.
+    @inline(__always)
+    func precedes(_ other: ExpandedName) -> Bool {
+        if self.namespace.count == 0, other.namespace.count == 0 { return self.local.precedes(other.local) }
+        return self.namespace.equals(other.namespace)
+            ? self.local.precedes(other.local) : self.namespace.precedes(other.namespace)
+    }
 }

@@ -85,3 +85,24 @@ extension String.UTF8View {
         return false
     }
 }
+
+/// A set of ASCII bytes: asking costs no branch. No byte beyond ASCII is in it.
+struct ByteSet {
+    private let low: UInt64
+    private let high: UInt64
+
+    init(_ contains: (UInt8) -> Bool) {
+        var low: UInt64 = 0
+        var high: UInt64 = 0
+        for byte in UInt8(0)..<64 where contains(byte) { low |= 1 << UInt64(byte) }
+        for byte in UInt8(64)..<128 where contains(byte) { high |= 1 << UInt64(byte - 64) }
+        self.low = low
+        self.high = high
+    }
+
+    @inline(__always)
+    func contains(_ byte: UInt8) -> Bool {
+        let half = byte < 64 ? self.low : byte < 128 ? self.high : 0
+        return (half >> UInt64(byte & 63)) & 1 == 1
+    }
+}

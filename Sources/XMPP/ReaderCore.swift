@@ -32,6 +32,9 @@ import Glibc
     private(set) var header = StreamHeader(version: nil, declaresDialback: false)
 
     private var writer: CanonicalWriter
+    private var names: NameCache
+    /// The attributes of one element, kept for its memory.
+    private var attributeList: [(ExpandedName, Bytes)] = []
     private var scope = NamespaceScope()
     private var depth = 0
     private var streamElements = 0
@@ -52,6 +55,7 @@ import Glibc
             case .implicit(let namespace): namespace
             }
         self.writer = CanonicalWriter(contentNamespace: content)
+        self.names = NameCache(contentNamespace: content)
         self.header.contentNamespace = content
     }
 
@@ -127,7 +131,9 @@ import Glibc
         _ name: UnsafePointer<CChar>, _ attributes: UnsafeMutablePointer<UnsafePointer<CChar>?>
     ) {
         guard !self.isFinished, !self.isPriming else { return }
-        let name = unsafe ExpandedName(Bytes(name))
+        let whole = unsafe Bytes(name)
+        let known = self.names.find(whole)
+        let name = ExpandedName(whole, known)
         guard name.local.count <= self.limits.nameBytes, name.namespace.count <= self.limits.namespaceBytes else {
             return self.fail(.policyViolation, "name too long")
         }
@@ -142,8 +148,8 @@ import Glibc
         }
         switch self.depth {
         case 0: unsafe self.rootStarted(name, attributes, count)
-        case 1: unsafe self.stanzaStarted(name, attributes, count)
-        default: unsafe self.childStarted(name, attributes, count)
+        case 1: unsafe self.stanzaStarted(name, known, attributes, count)
+        default: unsafe self.childStarted(name, known, attributes, count)
         }
         self.depth += 1
         if self.depth > self.limits.depth + 1 { self.fail(.policyViolation, "nested too deep") }
@@ -175,22 +181,17 @@ import Glibc
         }
         self.header = header
         self.writer = CanonicalWriter(contentNamespace: header.contentNamespace)
+        self.names = NameCache(contentNamespace: header.contentNamespace)
         self.isOpen = true
         self.events.append(.opened(header))
     }
 
     private mutating func stanzaStarted(
-        _ name: ExpandedName, _ attributes: UnsafeMutablePointer<UnsafePointer<CChar>?>, _ count: Int
+        _ name: ExpandedName, _ known: KnownName, _ attributes: UnsafeMutablePointer<UnsafePointer<CChar>?>, _ count: Int
     ) {
         unsafe self.stanzaStart = XML_GetCurrentByteIndex(self.parser)
-        var kind = StanzaKind.other
-        if self.writer.isCurrentNamespace(name.namespace) {
-            if name.local.equals("message") { kind = .message }
-            if name.local.equals("presence") { kind = .presence }
-            if name.local.equals("iq") { kind = .iq }
-        }
-        self.writer.start(local: name.local, namespace: name.namespace, kind: kind)
-        unsafe self.writeStanzaAttributes(attributes, count, isStanza: kind != .other)
+        self.writer.start(local: name.local, namespace: name.namespace, kind: known.kind, code: known.code)
+        unsafe self.writeStanzaAttributes(attributes, count, isStanza: known.kind != .other)
         self.stubLength = self.writer.byteCount
         self.checkSize()
     }
@@ -204,27 +205,28 @@ import Glibc
         var type: Bytes?
         var id: Bytes?
         var language: Bytes?
-        var others: [(ExpandedName, Bytes)] = []
+        var others = self.attributeList
+        self.attributeList = []
         for index in 0..<count {
             guard let key = unsafe attributes[index * 2], let text = unsafe attributes[index * 2 + 1] else { break }
-            let attribute = unsafe ExpandedName(Bytes(key))
+            let name = unsafe Bytes(key)
             let value = unsafe Bytes(text)
-            if attribute.namespace.count == 0 {
-                if attribute.local.equals("to") {
-                    to = value
-                } else if attribute.local.equals("from") {
-                    from = value
-                } else if attribute.local.equals("type") {
-                    type = value
-                } else if attribute.local.equals("id") {
-                    id = value
-                } else {
-                    others.append((attribute, value))
-                }
-            } else if attribute.local.equals("lang"), attribute.namespace.equals(XMLNamespace.xml) {
-                language = value
+            // A name in no namespace stands alone.
+            if name.equals("to") {
+                to = value
+            } else if name.equals("id") {
+                id = value
+            } else if name.equals("from") {
+                from = value
+            } else if name.equals("type") {
+                type = value
             } else {
-                others.append((attribute, value))
+                let attribute = ExpandedName(name)
+                if attribute.local.equals("lang"), attribute.namespace.equals(XMLNamespace.xml) {
+                    language = value
+                } else {
+                    Self.insert(attribute, value, into: &others)
+                }
             }
         }
         if let to { self.writer.stanzaTo(to) }
@@ -237,39 +239,51 @@ import Glibc
             inherited.withBytes { self.writer.stanzaLanguage($0) }
         }
         if !others.isEmpty { self.writeAttributes(others) }
+        others.removeAll(keepingCapacity: true)
+        self.attributeList = others
     }
 
     private mutating func childStarted(
-        _ name: ExpandedName, _ attributes: UnsafeMutablePointer<UnsafePointer<CChar>?>, _ count: Int
+        _ name: ExpandedName, _ known: KnownName, _ attributes: UnsafeMutablePointer<UnsafePointer<CChar>?>, _ count: Int
     ) {
         guard self.skipped == nil else { return self.checkSkipped() }
         guard self.writer.elementCount < self.limits.elements else { return self.startSkipping() }
-        if self.protectedDepth == 0, Self.isProtected(name.namespace) { self.protectedDepth = self.depth }
+        if self.protectedDepth == 0, known.isProtected { self.protectedDepth = self.depth }
         if self.protectedDepth > 0 {
-            self.protectedStarted(name)
+            self.protectedStarted(name, known)
         } else {
-            self.writer.start(local: name.local, namespace: name.namespace)
+            self.writer.start(local: name.local, namespace: name.namespace, code: known.code)
         }
         if count > 0 {
-            var all: [(ExpandedName, Bytes)] = []
-            all.reserveCapacity(count)
+            var all = self.attributeList
+            self.attributeList = []
             for index in 0..<count {
                 guard let key = unsafe attributes[index * 2], let text = unsafe attributes[index * 2 + 1] else { break }
-                unsafe all.append((ExpandedName(Bytes(key)), Bytes(text)))
+                unsafe Self.insert(ExpandedName(Bytes(key)), Bytes(text), into: &all)
             }
             self.writeAttributes(all)
+            all.removeAll(keepingCapacity: true)
+            self.attributeList = all
         }
         self.checkSize()
     }
 
-    /// Whether an element's subtree keeps its prefixes: security labels and XML signatures.
-    private static func isProtected(_ namespace: Bytes) -> Bool {
-        namespace.equals(XMLNamespace.securityLabel) || namespace.equals(XMLNamespace.xmlSignature)
-            || namespace.equals(XMLNamespace.confidentialityLabel) || namespace.equals(XMLNamespace.metadataBinding)
+    /// Puts an attribute into its place in the order of namespaces and local names.
+    @inline(__always)
+    private static func insert(
+        _ name: ExpandedName, _ value: Bytes, into list: inout [(ExpandedName, Bytes)]
+    ) {
+        list.append((name, value))
+        var place = list.count - 1
+        while place > 0, name.precedes(list[place - 1].0) {
+            list.swapAt(place, place - 1)
+            place -= 1
+        }
     }
 
-    private mutating func protectedStarted(_ name: ExpandedName) {
-        self.writer.start(local: name.local, namespace: name.namespace, prefix: name.prefix)
+    private mutating func protectedStarted(_ name: ExpandedName, _ known: KnownName) {
+        self.writer.start(
+            local: name.local, namespace: name.namespace, prefix: name.prefix, code: known.code)
         let declarations = self.scope.takeDeclarations(depth: self.depth, isRoot: self.protectedDepth == self.depth)
         for declaration in declarations {
             declaration.prefix.withBytes { prefix in
@@ -282,16 +296,10 @@ import Glibc
         }
     }
 
+    /// Writes attributes that stand in order.
     private mutating func writeAttributes(_ attributes: [(ExpandedName, Bytes)]) {
-        let sorted =
-            attributes.count == 1
-            ? attributes
-            : attributes.sorted { left, right in
-                left.0.namespace.equals(right.0.namespace)
-                    ? left.0.local.precedes(right.0.local) : left.0.namespace.precedes(right.0.namespace)
-            }
         var declared: [Bytes] = []
-        for (name, value) in sorted {
+        for (name, value) in attributes {
             if name.namespace.count == 0 {
                 self.writer.attribute(name.local, value)
             } else if name.namespace.equals(XMLNamespace.xml) {

@@ -26,11 +26,8 @@ package struct StableHash {
         return mixed
     }
 
+    /// The hash of a text's UTF-8.
     package static func of(_ text: String) -> UInt64 {
-        var hash = StableHash()
-        for byte in text.utf8 {
-            hash.combine(byte)
-        }
-        return hash.value
+        text.withBytes { $0.hash }
     }
 }

@@ -1,7 +1,6 @@
 /// Finds the interned code of an element's name by its bytes.
 final class Vocabulary: Sendable {
     private struct Entry {
-        let namespaceHash: UInt64
         let hash: UInt64
         let namespace: String
         let local: String
@@ -20,7 +19,7 @@ final class Vocabulary: Sendable {
             var slot = Int(truncatingIfNeeded: hash) & 255
             while slots[slot] != nil { slot = (slot + 1) & 255 }
             slots[slot] = Entry(
-                namespaceHash: namespaceHash, hash: hash, namespace: name.namespace, local: name.local,
+                hash: hash, namespace: name.namespace, local: name.local,
                 code: UInt16(index + 1))
         }
         self.slots = slots
@@ -30,9 +29,17 @@ final class Vocabulary: Sendable {
         (local ^ (namespace &* 0x9e37_79b9_7f4a_7c15)) >> 7
     }
 
-    /// The code of a name; 0 where the vocabulary does not hold it.
-    func code(local: Bytes, namespace: Bytes, namespaceHash: UInt64) -> UInt16 {
-        let hash = Self.hash(local.hash, namespaceHash)
+    /// The code of a name; 0 where the vocabulary does not hold it. Names in the stream's content namespace have the codes
+    /// of `jabber:server`, whichever it is.
+    func code(local: Bytes, namespace: Bytes, contentNamespace: String) -> UInt16 {
+        if namespace.equals(contentNamespace) {
+            return XMLNamespace.server.withBytes { self.code(local: local, namespace: $0) }
+        }
+        return self.code(local: local, namespace: namespace)
+    }
+
+    private func code(local: Bytes, namespace: Bytes) -> UInt16 {
+        let hash = Self.hash(local.hash, namespace.hash)
         var slot = Int(truncatingIfNeeded: hash) & 255
         while let entry = self.slots[slot] {
             if entry.hash == hash, local.equals(entry.local), namespace.equals(entry.namespace) { return entry.code }
