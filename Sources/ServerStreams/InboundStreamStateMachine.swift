@@ -78,6 +78,7 @@ package struct InboundStreamStateMachine: ~Copyable {
 
     package var isAuthorized: Bool { !self.provedPairs.isEmpty }
     package var isClosed: Bool { self.state == .closed }
+    package var isClosing: Bool { self.state == .closing || self.state == .closed }
     /// The pairs that may speak on this stream, in the order of their proof.
     package var proved: [DomainPair] { self.provedPairs }
     package var pendingVerifications: Int { self.pendingPairs.count }

@@ -49,7 +49,7 @@ extension LocalSide {
     /// Whether the stream is in use, so that its silence is worth breaking.
     private func isInUse(_ connection: LocalConnection) -> Bool {
         switch connection {
-        case let inbound as InboundConnection: inbound.machine.isAuthorized && !inbound.machine.isClosed
+        case let inbound as InboundConnection: inbound.machine.isAuthorized && !inbound.machine.isClosing
         case let outbound as OutboundConnection: outbound.wasAuthorized && !outbound.machine.isClosing
         case let component as ComponentConnection: component.machine.isOpen
         default: false

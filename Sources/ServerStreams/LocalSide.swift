@@ -88,10 +88,9 @@ package struct LocalSide: ~Copyable {
     package mutating func deliver(_ stanza: Stanza, now: NIODeadline) {
         self.now = now
         guard let route = self.knownRoute(for: stanza) ?? self.newRoute(for: stanza) else { return }
-        let limits = self.configuration
-        guard route.queue.count < limits.queuedStanzasPerPair,
-            route.queue.bytes + stanza.byteCount <= limits.queuedBytesPerPair,
-            self.queuedBytes + stanza.byteCount <= limits.queuedBytes
+        guard route.queue.count < self.configuration.queuedStanzasPerPair,
+            route.queue.bytes + stanza.byteCount <= self.configuration.queuedBytesPerPair,
+            self.queuedBytes + stanza.byteCount <= self.configuration.queuedBytes
         else {
             self.note(.queueOverflow, .warning, nil, "the queue from \(route.description) is full; senders are told so")
             self.giveBack(stanza, .resourceConstraint, .wait)
@@ -101,14 +100,14 @@ package struct LocalSide: ~Copyable {
             self.giveBack(stanza, .remoteServerTimeout, .wait)
             return
         }
-        route.queue.append(stanza, expires: now + limits.holdTime)
+        // The first one in a queue is the one that expires first.
+        if route.queue.isEmpty, !route.isAuthorized || route.carrier?.isWritable == false { self.isTimerStale = true }
+        route.queue.append(stanza, expires: now + self.configuration.holdTime)
         self.queuedBytes += stanza.byteCount
         self.queuedStanzas += 1
-        if route.isAuthorized, let carrier = route.carrier {
+        if route.isAuthorized {
             self.markDrainable(route)
-            if !carrier.isWritable { self.isTimerStale = true }
         } else {
-            self.isTimerStale = true
             self.ensure(route)
         }
     }
