@@ -11,6 +11,7 @@ let nioEmbedded: Target.Dependency = .product(name: "NIOEmbedded", package: "swi
 let deque: Target.Dependency = .product(name: "DequeModule", package: "swift-collections")
 let logging: Target.Dependency = .product(name: "Logging", package: "swift-log")
 let lifecycle: Target.Dependency = .product(name: "ServiceLifecycle", package: "swift-service-lifecycle")
+let unixSignals: Target.Dependency = .product(name: "UnixSignals", package: "swift-service-lifecycle")
 let arguments: Target.Dependency = .product(name: "ArgumentParser", package: "swift-argument-parser")
 let hummingbird: Target.Dependency = .product(name: "Hummingbird", package: "hummingbird")
 let toml: Target.Dependency = .product(name: "TOMLKit", package: "TOMLKit")
@@ -53,7 +54,11 @@ let package = Package(
                 "XMPP", "ServerStreams", "Outbox", "Blocks", "BridgeCore", "TLS", "Transports", "Admin", "CShims",
                 nioCore, nioPosix, logging, lifecycle, toml,
             ]),
-        .executableTarget(name: "skywave", dependencies: ["Bridge", "TLS", "Admin", arguments, logging, lifecycle]),
+        .executableTarget(
+            name: "skywave",
+            dependencies: [
+                "Bridge", "TLS", "Admin", "XMPP", nioCore, nioPosix, arguments, logging, lifecycle, unixSignals,
+            ]),
 
         // Measurement
         .target(name: "CAllocationCounter", path: "Sources/Benchmarks/CAllocationCounter"),
@@ -86,7 +91,10 @@ let package = Package(
         .testTarget(name: "AdminTests", dependencies: ["Admin", nioCore, nioPosix, lifecycle, logging]),
         .testTarget(
             name: "BridgeTests",
-            dependencies: ["Bridge", "TLS", "XMPP", "ServerStreams", "TestSupport", nioCore, nioPosix, logging]),
+            dependencies: [
+                "Bridge", "BridgeCore", "TLS", "XMPP", "ServerStreams", "Transports", "TestSupport", nioCore, nioPosix,
+                logging,
+            ]),
         .testTarget(name: "IntegrationTests", dependencies: ["TestSupport", nioCore, nioPosix]),
     ],
     swiftLanguageModes: [.v6],

@@ -43,9 +43,11 @@ enum ConfigurationRelations {
     }
 
     private static func checkListeners(_ site: SiteReading, _ peers: [PeerReading], _ reader: ConfigurationReader) {
-        let listeners = site.listen + peers.compactMap(\.listen)
-        for (index, listener) in listeners.enumerated() {
-            for other in listeners[..<index] where other.value.collides(with: listener.value) {
+        let listeners = site.listen.map { ($0, true) } + peers.compactMap(\.listen).map { ($0, false) }
+        for (index, (listener, isLocal)) in listeners.enumerated() {
+            for (other, isOtherLocal) in listeners[..<index] where other.value.collides(with: listener.value) {
+                // Peers may share one listener: they are told apart by address or certificate.
+                if !isLocal, !isOtherLocal, other.value == listener.value { continue }
                 reader.report(
                     listener.path, value: "\"\(listener.value)\"",
                     "collides with \"\(other.value)\" (line \(reader.line(of: other.path)))",

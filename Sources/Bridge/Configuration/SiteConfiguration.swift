@@ -165,6 +165,8 @@ package struct TransportConfiguration: Equatable, Sendable {
     package var connect: Endpoint?
     /// `listen`: `"ADDRESS:PORT"`.
     package var listen: Endpoint?
+    /// `source`: the address of this machine from which `connect` dials. Default: the system chooses.
+    package var source: String?
     /// `insecure = true` says in words that the link has neither encryption nor authentication; it is required without
     /// `[peer.transport.tls]`, excluded with it, and needs `addresses`.
     package var security: Security
@@ -192,8 +194,8 @@ package struct TransportConfiguration: Equatable, Sendable {
 /// `[peer.transport.tls]`: TLS 1.3 on the link, both ends with certificates.
 package struct LinkTLSConfiguration: Equatable, Sendable {
     package enum Trust: Equatable, Sendable {
-        /// `ca`: PEM file with the authority that signed the peer's certificate.
-        case authorities(String)
+        /// `ca`: PEM file with the authority that signed the peer's certificate, which must carry the name.
+        case authorities(String, name: Domain)
         /// `fingerprints`: SHA-256 of the peer's certificate in hex, colons allowed; several while keys change.
         case fingerprints([[UInt8]])
     }

@@ -22,6 +22,10 @@ struct TransportReading {
                 allowed: "connect = \"HOST:PORT\", listen = \"ADDRESS:PORT\", or both")
         }
 
+        let source = table.string("source", allowed: "an address of this machine")
+        if let source, !Endpoint.isAddress(source) {
+            table.report("source", "not an address", allowed: "an address of this machine, without a port")
+        }
         let addresses = TransportReading.addresses(table)
         let security = TransportReading.security(table, domains: domains)
         let compression = TransportReading.compression(table)
@@ -32,7 +36,7 @@ struct TransportReading {
         let (minimum, maximum) = TransportReading.reconnect(table)
         guard kind != nil, let security, connect != nil || listen != nil else { return }
         configuration = TransportConfiguration(
-            connect: connect, listen: listen, security: security, addresses: addresses, compression: compression,
+            connect: connect, listen: listen, source: source, security: security, addresses: addresses, compression: compression,
             hold: hold, batchBytes: batchBytes, deadAfter: deadAfter, reconnectMinimum: minimum,
             reconnectMaximum: maximum, stanzaBytes: stanzaBytes)
     }
@@ -101,12 +105,16 @@ struct TransportReading {
         {
             table.reportMissing("server-name", allowed: "the name in the peer's certificate; the peer has no exact domain")
         }
+        let name = serverName ?? domains.first { !$0.isWildcard }?.domain
         let trust: LinkTLSConfiguration.Trust? =
-            if let authorities { .authorities(authorities) } else { fingerprints.map { .fingerprints($0) } }
+            if let authorities, let name {
+                .authorities(authorities, name: name)
+            } else {
+                fingerprints.map { .fingerprints($0) }
+            }
         guard let certificate, let key, let trust else { return nil }
         return LinkTLSConfiguration(
-            certificate: certificate, key: key, trust: trust,
-            serverName: serverName ?? domains.first { !$0.isWildcard }?.domain)
+            certificate: certificate, key: key, trust: trust, serverName: name)
     }
 
     private static func serverName(_ table: TableReader) -> Domain? {

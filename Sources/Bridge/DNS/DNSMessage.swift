@@ -92,6 +92,10 @@ package struct DNSAnswer: Equatable, Sendable {
     /// In the order of priority, then of the answer.
     package var services: [Service] = []
 
+    package init(outcome: Outcome) {
+        self.outcome = outcome
+    }
+
     /// More records than this in an answer are not read.
     private static let maximumRecords = 128
 

@@ -70,9 +70,11 @@ package enum Files {
         return information.st_mode & 0o7777
     }
 
-    /// Makes a directory that only its owner may enter; one that is already there is left as it is.
-    package static func makePrivateDirectory(_ path: String) throws(Failure) {
-        if unsafe mkdir(path, 0o700) == 0 { return }
+    /// Makes a directory; one that is already there is left as it is.
+    ///
+    /// - Parameter isPrivate: only its owner may enter it.
+    package static func makeDirectory(_ path: String, isPrivate: Bool) throws(Failure) {
+        if unsafe mkdir(path, isPrivate ? 0o700 : 0o755) == 0 { return }
         guard errno == EEXIST, kind(path) == .directory else { throw .system(errno) }
     }
 

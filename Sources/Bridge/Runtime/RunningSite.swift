@@ -1,0 +1,107 @@
+package import Logging
+package import NIOCore
+import NIOPosix
+import TLS
+import Transports
+
+/// A site that is up: what the service, the checks and the tests hold. Everything behind it lives on one event loop.
+package struct RunningSite: Sendable {
+    private let runtime: NIOLoopBound<SiteRuntime>
+    private let eventLoop: any EventLoop
+    /// Where the local listeners are, in the order of the configuration.
+    package let localAddresses: [SocketAddress]
+    /// Where the link listeners are, in the order of the peers that brought them in.
+    package let linkAddresses: [SocketAddress]
+
+    /// Builds and starts everything.
+    ///
+    /// - Parameter withLinks: false to leave the peers out: nothing is sent to them and no link is opened.
+    /// - Throws: ``BridgeError`` with the first thing that stands in the way.
+    package static func start(
+        _ configuration: SiteConfiguration, withLinks: Bool = true, on eventLoop: any EventLoop, logger: Logger
+    ) async throws -> RunningSite {
+        let state = try StateDirectory(configuration.state)
+        let secret = try state.dialbackSecret()
+        let tls: LocalTLS?
+        do throws(TLSError) {
+            tls = try LocalTLS(configuration)
+        } catch {
+            throw BridgeError(.tls, error.message)
+        }
+        let server = try? SocketAddress.makeAddressResolvingHost(
+            configuration.server.host, port: configuration.server.port)
+        let runtime = try await eventLoop.submit {
+            let runtime = SiteRuntime(
+                configuration, peers: withLinks ? configuration.peers : [],
+                secrets: OpenSSLServerStreamSecrets(secret: secret), tls: tls, serverAddress: server,
+                eventLoop: eventLoop, logger: logger)
+            guard withLinks else { return NIOLoopBound(runtime, eventLoop: eventLoop) }
+            let links = try PeerLinks.make(configuration, eventLoop: eventLoop, logger: logger)
+            runtime.linkListeners = links.listeners
+            runtime.peers = zip(configuration.peers, links.transports).map {
+                PeerRuntime($0, site: configuration, link: $1)
+            }
+            return NIOLoopBound(runtime, eventLoop: eventLoop)
+        }.get()
+        do {
+            let local = try await listen(configuration.listen, runtime, on: eventLoop)
+            let link = try await eventLoop.flatSubmit {
+                runtime.value.start()
+                return EventLoopFuture.whenAllSucceed(runtime.value.linkListeners.map { $0.bind() }, on: eventLoop)
+            }.get()
+            return RunningSite(runtime: runtime, eventLoop: eventLoop, localAddresses: local, linkAddresses: link)
+        } catch {
+            try? await eventLoop.flatSubmit { runtime.value.stop(within: .seconds(1)) }.get()
+            if let error = error as? TransportError { throw BridgeError(.link, error.description) }
+            throw error
+        }
+    }
+
+    /// Opens the local listeners.
+    private static func listen(
+        _ endpoints: [Endpoint], _ runtime: NIOLoopBound<SiteRuntime>, on eventLoop: any EventLoop
+    ) async throws -> [SocketAddress] {
+        var addresses: [SocketAddress] = []
+        for endpoint in endpoints {
+            do {
+                let channel = try await ServerBootstrap(group: eventLoop)
+                    .serverChannelOption(.backlog, value: 512)
+                    .serverChannelOption(.socketOption(.so_reuseaddr), value: 1)
+                    .childChannelOption(.writeBufferWaterMark, value: SiteRuntime.waterMark)
+                    .childChannelOption(.socketOption(.so_keepalive), value: 1)
+                    .childChannelInitializer { channel in
+                        channel.eventLoop.makeCompletedFuture { try runtime.value.accept(channel) }
+                    }
+                    .bind(host: endpoint.host, port: endpoint.port).get()
+                if let address = channel.localAddress { addresses.append(address) }
+                try await eventLoop.submit { runtime.value.listeners.append(channel) }.get()
+            } catch {
+                throw BridgeError(
+                    .listen,
+                    """
+                    cannot listen at \(endpoint) for the local server: \(NetworkFailure.describe(error)); is another bridge \
+                    or a server there, and is the address one of this machine?
+                    """)
+            }
+        }
+        return addresses
+    }
+
+    /// Ends everything in good order; returns when that is done, at the latest after `patience`.
+    package func stop(within patience: TimeAmount = .seconds(10)) async {
+        let runtime = runtime
+        try? await eventLoop.flatSubmit { runtime.value.stop(within: patience) }.get()
+    }
+
+    /// The state of the site at this moment.
+    package func status() async throws -> SiteStatus {
+        let runtime = runtime
+        return try await eventLoop.submit { runtime.value.status() }.get()
+    }
+
+    /// Runs a piece of code with the runtime, on its event loop.
+    func with<Result: Sendable>(_ body: @escaping @Sendable (SiteRuntime) throws -> Result) async throws -> Result {
+        let runtime = runtime
+        return try await eventLoop.submit { try body(runtime.value) }.get()
+    }
+}

@@ -1,0 +1,48 @@
+package import BridgeCore
+package import NIOCore
+package import ServerStreams
+package import Transports
+package import XMPP
+
+/// The site at one moment, for `skywave status`.
+package struct SiteStatus: Sendable {
+    package struct Peer: Sendable {
+        package var name: String
+        package var domains: [String]
+        package var core: PeerStatus
+        package var link: LinkStatus
+    }
+
+    package var version: String
+    package var takenAt: NIODeadline
+    package var uptime: TimeAmount
+    package var domains: [Domain]
+    package var server: String
+    package var attachment: String
+    package var local: LocalSideStatus
+    /// Open TCP connections with the local server, accepted and dialled.
+    package var localConnections: Int
+    package var refusedConnections: UInt64
+    package var stanzasFromServer: UInt64
+    package var stanzasToServer: UInt64
+    package var linkPauses: UInt64
+    package var peers: [Peer]
+}
+
+extension SiteRuntime {
+    func status() -> SiteStatus {
+        let now = NIODeadline.now()
+        return SiteStatus(
+            version: BridgeVersion.current, takenAt: now, uptime: now - startedAt, domains: configuration.domains,
+            server: configuration.server.description,
+            attachment: configuration.attachment == .server ? "s2s" : "component", local: local.snapshot,
+            localConnections: connections.count, refusedConnections: counters.refusedConnections,
+            stanzasFromServer: counters.localStanzasReceived, stanzasToServer: counters.localStanzasSent,
+            linkPauses: counters.linkPauses,
+            peers: peers.map { peer in
+                SiteStatus.Peer(
+                    name: peer.configuration.name, domains: peer.configuration.domains.map(\.description),
+                    core: peer.machine.snapshot, link: peer.link.status)
+            })
+    }
+}

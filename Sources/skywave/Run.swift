@@ -1,0 +1,50 @@
+import Admin
+import ArgumentParser
+import Bridge
+import Logging
+import NIOCore
+import NIOPosix
+import ServiceLifecycle
+import UnixSignals
+
+struct Run: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        abstract: "Runs the bridge until SIGTERM or SIGINT.",
+        discussion: """
+            On either signal the bridge answers what waits for an answer, closes its streams and links and exits with 0. \
+            Under systemd use Type=notify; docs/skywave.service is a unit file.
+            """)
+
+    @OptionGroup var configuration: ConfigurationOption
+
+    func run() async throws {
+        let site = try configuration.load()
+        let log = site.log
+        LoggingSystem.bootstrap { StderrLogHandler(label: $0, level: log.level, format: log.format) }
+        let logger = Logger(label: "skywave")
+        let group = MultiThreadedEventLoopGroup(numberOfThreads: 1)
+        do {
+            let running = RunningSiteBox()
+            let bridge = BridgeService(
+                site, on: group.next(), logger: logger, notifier: .fromEnvironment(), onReady: { running.site = $0 })
+            let admin = AdminService(
+                socketPath: site.adminSocket,
+                routes: [
+                    .status { try await running.status { $0.json.text + "\n" } },
+                    AdminRoute(path: "/status.txt", contentType: "text/plain; charset=utf-8") {
+                        try await running.status { $0.text }
+                    },
+                ], eventLoopGroup: group, logger: logger)
+            // Services end in the reverse order: the bridge first, while its status can still be asked for.
+            var configuration = ServiceGroupConfiguration(
+                services: [admin, bridge], gracefulShutdownSignals: [.sigterm, .sigint], logger: logger)
+            configuration.maximumGracefulShutdownDuration = .seconds(20)
+            try await ServiceGroup(configuration: configuration).run()
+        } catch {
+            logger.critical("\(error)")
+            try? await group.shutdownGracefully()
+            throw ExitCode.failure
+        }
+        try await group.shutdownGracefully()
+    }
+}
