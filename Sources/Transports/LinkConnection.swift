@@ -42,6 +42,9 @@ final class LinkConnection: ChannelInboundHandler {
     private var phase = Phase.unidentified
     /// Received, not given to the decoder yet.
     private var unread = ByteBuffer()
+    private var unreadLimit = Int.max
+    private var isRetired = false
+    private var farewellBytes = 0
     private var lastWrite: EventLoopFuture<Void>?
     private var end: LinkEnd?
 
@@ -63,6 +66,7 @@ final class LinkConnection: ChannelInboundHandler {
                 compression: configuration.compression != nil, limits: configuration.limits,
                 inflateLimits: configuration.inflateLimits),
             LinkStreamEncoder(compression: configuration.compression, inflateLimits: configuration.inflateLimits))
+        farewellBytes = configuration.farewellBytes
         if let context {
             let options = context.channel.syncOptions
             let milliseconds = configuration.deadAfter.nanoseconds / 1_000_000
@@ -84,8 +88,16 @@ final class LinkConnection: ChannelInboundHandler {
     }
 
     func setReading(_ isReading: Bool) {
-        guard let context else { return }
+        guard let context, !isRetired else { return }
         try? context.channel.syncOptions?.setOption(.autoRead, value: isReading)
+    }
+
+    /// The connection is on its way out: what it has brought is fetched from the kernel before it is gone, whether
+    /// somebody reads now or not.
+    func retire() {
+        setReading(true)
+        isRetired = true
+        unreadLimit = farewellBytes
     }
 
     /// Writes one batch.
@@ -96,10 +108,12 @@ final class LinkConnection: ChannelInboundHandler {
     }
 
     func writeClose() {
+        retire()
         _ = write(reserving: 64) { $0.encodeClose(into: &$1) }
     }
 
     func writeError(_ error: StreamError) {
+        retire()
         _ = write(reserving: 512) { $0.encodeError(error, into: &$1) }
     }
 
@@ -110,7 +124,12 @@ final class LinkConnection: ChannelInboundHandler {
         lastWrite.assumeIsolated().whenComplete { _ in self.context?.close(promise: nil) }
     }
 
-    /// Ends the connection now.
+    /// Ends the connection now; what it has brought can still be read.
+    func abort() {
+        context?.close(promise: nil)
+    }
+
+    /// Ends the connection now; nothing of it is of interest.
     func drop() {
         phase = .over
         unread = ByteBuffer()
@@ -158,6 +177,7 @@ final class LinkConnection: ChannelInboundHandler {
         switch phase {
         case .open:
             if unread.readableBytes == 0 { unread = bytes } else { unread.writeBuffer(&bytes) }
+            if unread.readableBytes > unreadLimit { return abort() }
             owner?.connectionReadable(self)
         case .unidentified: drop()
         case .over: break

@@ -12,7 +12,7 @@ extension LinkEnd {
         case let error as TLSError:
             self = .failed("TLS: \(error.message)")
         case let error as IOError:
-            self = LinkEnd(errno: error.errnoCode) ?? .failed("the system reports: \(error.description)")
+            self = LinkEnd(errno: error.errnoCode) ?? .failed("The system reports: \(error.description)")
         case is ChannelError:
             return nil
         default:
@@ -28,12 +28,12 @@ extension LinkEnd {
                 self = LinkEnd(dialError: first.error, remote: remote)
             } else {
                 self = .failed(
-                    "the name \(remote.host) cannot be resolved; check it, or write an address into [peer.transport] connect")
+                    "The name \(remote.host) cannot be resolved; check it, or write an address into [peer.transport] connect")
             }
         case ChannelError.connectTimeout:
             self = .dialTimeout
         case let error as IOError where error.errnoCode == ECONNREFUSED:
-            self = .failed("nothing listens at \(remote); start the peer's bridge, or correct address and port")
+            self = .failed("Nothing listens at \(remote); start the peer's bridge, or correct address and port")
         default:
             self = LinkEnd(networkError: error) ?? .cut
         }
@@ -44,7 +44,7 @@ extension LinkEnd {
         case ECONNRESET, EPIPE: self = .reset
         case ETIMEDOUT: self = .silent
         case EHOSTUNREACH, ENETUNREACH, ENETDOWN:
-            self = .failed("there is no way to the peer; check route and bearer")
+            self = .failed("There is no way to the peer; check route and bearer")
         default: return nil
         }
     }

@@ -79,8 +79,10 @@ package struct TCPLinkConfiguration: Sendable {
     /// How much may wait in the kernel that TCP has not sent yet. Small, because what is in there can no longer be
     /// overtaken, replaced or expired; a slow link needs minutes for a full default buffer.
     package var unsentBytes = 16_384
-    /// Stanzas that are kept for ``TCPLinkAction/proven(_:)``; with more, the oldest are no longer kept.
-    package var maximumUnproven = 4_096
+    /// What is kept until ``TCPLinkAction/proven(_:)``, in bytes; beyond it the oldest stanzas are no longer kept.
+    package var unprovenBytes = 1 << 20
+    /// What a connection that has been told to go may still bring while nobody reads, in bytes.
+    package var farewellBytes = 8 << 20
 
     /// - Parameter remote: nil where only the peer dials. Without a listener the link is kept up at all times; with
     ///   both, whoever has something to say dials.

@@ -215,7 +215,7 @@ package struct TCPLinkStateMachine: ~Copyable {
         rearm()
     }
 
-    package mutating func stanzaReceived(_ id: LinkConnectionID, now: NIODeadline) {
+    package mutating func stanzaReceived(_ id: LinkConnectionID) {
         if outgoing?.id == id {
             outgoing?.heard = true
             if outgoing?.proven == false {

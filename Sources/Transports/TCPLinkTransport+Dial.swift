@@ -80,7 +80,7 @@ extension TCPLinkTransport {
                 return end(
                     attempt,
                     .failed(
-                        "the peer at \(remote) \(shown), which is not the one agreed on; ask its operator for the "
+                        "The peer at \(remote) \(shown), which is not the one agreed on; ask its operator for the "
                             + "fingerprint, and do not trust the link until both agree"))
             }
             connection.description = "dialled \(remote), TLS, certificate SHA-256 \(certificate.fingerprintText)"

@@ -29,6 +29,7 @@ package final class TCPLinkTransport: LinkTransport {
     private var inFlight: [Stanza] = []
     /// Written on a connection that the peer may still refuse.
     private var unproven: Deque<Stanza> = []
+    private var unprovenBytes = 0
 
     /// Connections with bytes that were not reported yet, in the order in which they came.
     private var readable: Deque<LinkConnection> = []
@@ -38,6 +39,8 @@ package final class TCPLinkTransport: LinkTransport {
     private var isDelivering = false
     private var isDeliveryScheduled = false
     private var hasReported = false
+    /// The machine has closed everything; the promise follows the last event.
+    private var isOver = false
 
     private var counts: LinkStatus
     private var shownState = LinkStatus.State.stopped
@@ -98,7 +101,7 @@ package final class TCPLinkTransport: LinkTransport {
     package func resumeReading() {
         guard isPaused else { return }
         isPaused = false
-        for connection in connections.values { connection.setReading(true) }
+        for connection in connections.values.sorted(by: { $0.since < $1.since }) { connection.setReading(true) }
         fromOwner {}
     }
 
@@ -194,8 +197,13 @@ package final class TCPLinkTransport: LinkTransport {
     private func drive() {
         guard !isDriving else { return }
         isDriving = true
-        while let action = machine.nextAction() { perform(action) }
-        isDriving = false
+        defer { isDriving = false }
+        guard var action = machine.nextAction() else { return }
+        while true {
+            perform(action)
+            guard let next = machine.nextAction() else { break }
+            action = next
+        }
         let state = machine.state
         if state != shownState {
             shownState = state
@@ -210,7 +218,7 @@ package final class TCPLinkTransport: LinkTransport {
         case .connected(let id): connected(id)
         case .disconnected(let reason, let batchInFlight, let refused):
             disconnected(reason, batchInFlight: batchInFlight, refused: refused)
-        case .proven: unproven = []
+        case .proven: forgetUnproven()
         case .ready: events.append(.ready)
         case .write(let id): write(to: id)
         case .returnBatch:
@@ -219,13 +227,13 @@ package final class TCPLinkTransport: LinkTransport {
         case .writeClose(let id): connections[id]?.writeClose()
         case .writeError(let id, let error): connections[id]?.writeError(error)
         case .close(let id): connections[id]?.close()
-        case .drop(let id): connections[id]?.drop()
+        case .drop(let id): connections[id]?.abort()
         case .note(let reason): note(reason)
         case .arm(let deadline): arm(deadline)
         case .disarm: timer?.cancel()
         case .closed:
             timer?.cancel()
-            closing?.succeed()
+            isOver = true
         }
     }
 
@@ -233,14 +241,14 @@ package final class TCPLinkTransport: LinkTransport {
         let description = connections[id]?.description ?? ""
         if hasConnected { counts.reconnects += 1 }
         hasConnected = true
-        unproven = []
+        forgetUnproven()
         logger.info("link up", metadata: ["peer": "\(configuration.peer)", "how": "\(description)"])
         events.append(.connected(description: description))
     }
 
     private func disconnected(_ reason: LinkEnd, batchInFlight: Bool, refused: Bool) {
         let inDoubt = (refused ? Array(unproven) : []) + (batchInFlight ? inFlight : [])
-        unproven = []
+        forgetUnproven()
         inFlight = []
         logger.info(
             "link down",
@@ -263,13 +271,21 @@ package final class TCPLinkTransport: LinkTransport {
 
     private func batchWritten(_ id: LinkConnectionID) {
         if machine.isUnproven(id) {
-            unproven.append(contentsOf: inFlight)
-            if unproven.count > configuration.maximumUnproven {
-                unproven.removeFirst(unproven.count - configuration.maximumUnproven)
+            for stanza in inFlight {
+                unproven.append(stanza)
+                unprovenBytes += stanza.byteCount
+            }
+            while unprovenBytes > configuration.unprovenBytes, let oldest = unproven.popFirst() {
+                unprovenBytes -= oldest.byteCount
             }
         }
         inFlight = []
         machine.batchWritten(id, now: .now())
+    }
+
+    private func forgetUnproven() {
+        unproven = []
+        unprovenBytes = 0
     }
 
     private func note(_ reason: LinkEnd) {
@@ -310,6 +326,7 @@ package final class TCPLinkTransport: LinkTransport {
                 hasReported = false
                 onEvent?(.batchEnd)
             } else {
+                if isOver { closing?.succeed() }
                 return
             }
         }
@@ -325,12 +342,12 @@ package final class TCPLinkTransport: LinkTransport {
             }
             counts.stanzasReceived += 1
             hasReported = true
-            machine.stanzaReceived(id, now: .now())
+            machine.stanzaReceived(id)
             onEvent?(.received(stanza))
         case .oversize(let stub, let limit):
             counts.oversizeReceived += 1
             hasReported = true
-            machine.stanzaReceived(id, now: .now())
+            machine.stanzaReceived(id)
             onEvent?(.oversize(stub, limit))
         case .closed: machine.closeTagReceived(id, now: .now())
         case .failed(let error): machine.readerFailed(id, error, now: .now())

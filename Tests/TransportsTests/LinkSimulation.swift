@@ -187,7 +187,7 @@ final class LinkSimulation {
         switch item {
         case .batch(let number):
             receiver.received.append(number)
-            receiver.machine.stanzaReceived(id, now: now)
+            receiver.machine.stanzaReceived(id)
         case .closeTag: receiver.machine.closeTagReceived(id, now: now)
         case .error(let error): receiver.machine.streamErrorReceived(id, error, now: now)
         case .end:

@@ -287,7 +287,7 @@ import XMPP
         try await eventually { link.disconnects.count == 1 }
         #expect(link.disconnects.first?.reason == LinkEnd.cut.sentence)
         #expect(link.disconnects.first?.inDoubt == ["one"], "nothing ever came from this peer: it may have refused us")
-        try await eventually { try await link.status().lastError?.contains("nothing listens at") == true }
+        try await eventually { try await link.status().lastError?.contains("Nothing listens at") == true }
         try await link.send(["two"])
         let second = try await RawPeer.listen(addresses[1], port: port) { peer in
             loop.execute { server.value.append(peer) }
@@ -368,6 +368,40 @@ import XMPP
         try await link.waitUntilReceived(["before"] + expected)
         #expect(link.received == ["before"] + expected)
         try await link.close()
+        try await listener.close()
+    }
+
+    @Test func `what an older connection brought before it was replaced comes before what the newer one brings`() async throws {
+        let (link, listener, remote) = try await acceptor()
+        let older = try await RawPeer.dial(remote.host, remote.port, from: addresses[2])
+        try await link.waitUntilConnected()
+        try await link.run { $0.pauseReading() }
+        let (first, second) = (ids(400, "a"), ids(400, "b"))
+        for id in first { older.channel.write(ByteBuffer(string: TestLink.message(id, bodyBytes: 500).text), promise: nil) }
+        try await older.send(" ")
+        let newer = try await RawPeer.dial(remote.host, remote.port, from: addresses[2])
+        for id in second { newer.channel.write(ByteBuffer(string: TestLink.message(id, bodyBytes: 500).text), promise: nil) }
+        try await newer.send(" ")
+        try await older.waitUntilClosed()
+        #expect(link.received.isEmpty)
+        try await link.run { $0.resumeReading() }
+        try await link.waitUntilReceived(first + second)
+        #expect(link.received == first + second)
+        try await newer.close()
+        try await link.close()
+        try await listener.close()
+    }
+
+    @Test func `closing reports what became of everything before it is done`() async throws {
+        let (link, listener, remote) = try await acceptor()
+        let peer = try await RawPeer.dial(remote.host, remote.port, from: addresses[2], reads: false)
+        try await link.waitUntilConnected()
+        try await link.send(["big"], bodyBytes: 12_000_000)
+        try await link.close()
+        #expect(link.disconnects.map(\.inDoubt) == [["big"]])
+        let state = try await link.status().state
+        #expect(state == .stopped)
+        try await peer.close()
         try await listener.close()
     }
 

@@ -109,8 +109,8 @@ extension TCPLinkStateMachine {
             machine.batchOffered(now: at(2))
             actions = machine.draw()
             #expect(actions == [.write(one)])
-            machine.stanzaReceived(two, now: at(3))
-            machine.stanzaReceived(one, now: at(3))
+            machine.stanzaReceived(two)
+            machine.stanzaReceived(one)
             actions = machine.draw()
             #expect(actions == [.proven(one)], "both are read, neither is closed")
         }
@@ -205,7 +205,7 @@ extension TCPLinkStateMachine {
 
         _ = machine.draw()
         machine.dialSucceeded(one, now: now)
-        machine.stanzaReceived(one, now: now)
+        machine.stanzaReceived(one)
         machine.connectionClosed(one, .cut, now: now + .seconds(1))
         guard let deadline = machine.drawDeadline() else {
             Issue.record("no wait")
@@ -364,7 +364,7 @@ extension TCPLinkStateMachine {
             var machine = machine(.always)
             machine.started(now: at(0))
             machine.dialSucceeded(one, now: at(0))
-            machine.stanzaReceived(one, now: at(0))
+            machine.stanzaReceived(one)
             machine.batchOffered(now: at(0))
             machine.closeRequested(now: at(1))
             _ = machine.draw()

@@ -303,7 +303,9 @@ import XMPP
         #expect(accepting.link.received == ["real"])
         try await eventually { silent.allSatisfy(\.isClosed) }
         let counters = try await accepting.listener.counters()
-        #expect(counters.timeouts >= 4 && counters.overLimits >= 9 && counters.unknownCertificates >= 1, "\(counters)")
+// How many silent ones are over the limit and how many time out depends on how fast this machine is.
+        #expect(counters.timeouts + counters.overLimits >= 13 && counters.overLimits >= 1, "\(counters)")
+        #expect(counters.unknownCertificates >= 1, "\(counters)")
         try await dialler.close()
         try await accepting.link.close()
         try await accepting.listener.close()
