@@ -45,7 +45,8 @@ package struct AdminClient: Sendable {
             channel = try await bootstrap.connect(unixDomainSocketPath: path).get()
         } catch {
             promise.fail(error)
-            throw AdminError(.notRunning, path: path, "nobody answers (\(error)); is the daemon running, and as this user?")
+            throw AdminError(
+                .notRunning, path: path, "nobody answers (\(error)); is the daemon running, and as this user?")
         }
         let deadline = channel.eventLoop.scheduleTask(in: timeout) {
             promise.fail(AdminError(.badAnswer, path: path, "no answer in time; the daemon may be overloaded"))

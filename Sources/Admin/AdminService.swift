@@ -1,7 +1,7 @@
 import Hummingbird
 package import Logging
-package import NIOCore
 import NIOConcurrencyHelpers
+package import NIOCore
 import ServiceLifecycle
 
 /// One thing that can be asked of the control endpoint.

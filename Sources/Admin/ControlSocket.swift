@@ -34,7 +34,8 @@ struct ControlSocket: Sendable {
         case .absent: break
         case .other:
             throw AdminError(
-                .notASocket, path: path, "something that is not a socket lies there; move it away or choose another path")
+                .notASocket, path: path,
+                "something that is not a socket lies there; move it away or choose another path")
         case .socket:
             if let channel = try? await ClientBootstrap(group: group).connectTimeout(.seconds(1))
                 .connect(unixDomainSocketPath: path).get()
@@ -81,6 +82,7 @@ struct ControlSocket: Sendable {
     private func unusable(_ what: String) -> AdminError {
         let reason = errno
         let text = unsafe strerror(reason).map { unsafe String(cString: $0) } ?? "error \(reason)"
-        return AdminError(.unusablePath, path: path, "\(what): \(text); make its directory and let this user write to it")
+        return AdminError(
+            .unusablePath, path: path, "\(what): \(text); make its directory and let this user write to it")
     }
 }

@@ -28,7 +28,8 @@ extension LinkEnd {
                 self = LinkEnd(dialError: first.error, remote: remote)
             } else {
                 self = .failed(
-                    "The name \(remote.host) cannot be resolved; check it, or write an address into [peer.transport] connect")
+                    "The name \(remote.host) cannot be resolved; check it, or write an address into [peer.transport] connect"
+                )
             }
         case ChannelError.connectTimeout:
             self = .dialTimeout

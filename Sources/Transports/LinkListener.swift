@@ -86,11 +86,11 @@ package final class LinkListener {
 
     /// Starts to listen. Peers must be registered and started before.
     package func bind() -> EventLoopFuture<SocketAddress> {
-        let where_ = "\(host):\(port)"
+        let place = "\(host):\(port)"
         do {
             context = try recognition.serverConfiguration().map { try TLSContext($0) }
         } catch {
-            return eventLoop.makeFailedFuture(TransportError(.tls, "the listener at \(where_) cannot use TLS: \(error)"))
+            return eventLoop.makeFailedFuture(TransportError(.tls, "the listener at \(place) cannot use TLS: \(error)"))
         }
         let bound = NIOLoopBound(self, eventLoop: eventLoop)
         let result = ServerBootstrap(group: eventLoop)
@@ -103,12 +103,12 @@ package final class LinkListener {
             self.channel = channel
             return channel.localAddress
         }.flatMapThrowing { address in
-            guard let address else { throw TransportError(.cannotListen, "the listener at \(where_) has no address") }
+            guard let address else { throw TransportError(.cannotListen, "the listener at \(place) has no address") }
             return address
         }.flatMapErrorThrowing { error in
             guard !(error is TransportError) else { throw error }
             throw TransportError(
-                .cannotListen, "cannot listen at \(where_): \(error); choose a free port and an address of this machine")
+                .cannotListen, "cannot listen at \(place): \(error); choose a free port and an address of this machine")
         }.nonisolated()
     }
 
@@ -135,7 +135,8 @@ package final class LinkListener {
         let source = ConnectionAdmission.Source(address)
         guard admission.admit(source, now: .now()) else {
             return refuse(
-                \.overLimits, .tooManyConnections, "too many connections from \(address.ipAddress ?? "?") or altogether")
+                \.overLimits, .tooManyConnections, "too many connections from \(address.ipAddress ?? "?") or altogether"
+            )
         }
         counters.accepted += 1
         let usesTLS = bySource == .certificate

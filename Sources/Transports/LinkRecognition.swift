@@ -45,7 +45,8 @@ struct LinkRecognition {
                 }
                 guard theirName != ourName else {
                     throw TransportError(
-                        .conflictingPeers, "\(who) and both expect a certificate for \(ourName); give each its own name")
+                        .conflictingPeers, "\(who) and both expect a certificate for \(ourName); give each its own name"
+                    )
                 }
             case (.fingerprints(let one), .fingerprints(let two)):
                 guard one.allSatisfy({ !two.contains($0) }) else {

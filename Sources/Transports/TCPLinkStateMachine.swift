@@ -207,7 +207,8 @@ package struct TCPLinkStateMachine: ~Copyable {
         if case .waiting = dial { dial = .resting }
         if let older {
             actions.append(
-                .writeError(older.id, StreamError(.conflict, text: "replaced by a newer connection from the same peer")))
+                .writeError(older.id, StreamError(.conflict, text: "replaced by a newer connection from the same peer"))
+            )
             leave(older, now: now)
             lost(older, reason: .replaced, now: now)
         }

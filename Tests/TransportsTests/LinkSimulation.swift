@@ -99,11 +99,15 @@ final class LinkSimulation {
         }
         if closeAtEnd {
             for index in ends.indices {
-                schedule(.close(end: index), in: (seconds - 30) * 1_000_000_000 + Int64.random(in: 0...1_000_000_000, using: &random))
+                schedule(
+                    .close(end: index),
+                    in: (seconds - 30) * 1_000_000_000 + Int64.random(in: 0...1_000_000_000, using: &random))
             }
         }
         let end = time + seconds * 1_000_000_000
-        while let index = events.indices.min(by: { (events[$0].time, events[$0].order) < (events[$1].time, events[$1].order) }),
+        while let index = events.indices.min(by: {
+            (events[$0].time, events[$0].order) < (events[$1].time, events[$1].order)
+        }),
             events[index].time <= end
         {
             let next = events.remove(at: index)

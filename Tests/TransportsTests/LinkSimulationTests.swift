@@ -40,7 +40,8 @@ import XMPP
         #expect(oneWay > 90, "both sides dialled at once in many runs, and then each connection was one-way")
     }
 
-    @Test func `with faults no batch is forgotten, none that came back arrives, and the link always comes back`() throws {
+    @Test func `with faults no batch is forgotten, none that came back arrives, and the link always comes back`() throws
+    {
         var doubts = 0
         for seed in 0..<600 as Range<UInt64> {
             let (left, right) = policies(seed)

@@ -40,8 +40,10 @@ import XMPP
         world.left.send([TestLink.message("a"), TestLink.message("b")])
         world.left.send([TestLink.message("c")])
         world.loop.advanceTime(by: .seconds(2))
-        #expect(world.seenLeft.events.last == .disconnected(
-            unsent: [TestLink.message("c")], inDoubt: [], reason: "the link could not take the batch"))
+        #expect(
+            world.seenLeft.events.last
+                == .disconnected(
+                    unsent: [TestLink.message("c")], inDoubt: [], reason: "the link could not take the batch"))
         world.loop.advanceTime(by: .seconds(1))
         #expect(world.seenLeft.events.last == .ready)
         #expect(world.seenRight.received == [])
@@ -59,8 +61,10 @@ import XMPP
         world.left.cut()
         world.loop.advanceTime(by: .seconds(10))
         #expect(world.seenRight.received == ["a"])
-        #expect(world.seenLeft.events.last == .disconnected(
-            unsent: [], inDoubt: [TestLink.message("a"), TestLink.message("b")], reason: "cut"))
+        #expect(
+            world.seenLeft.events.last
+                == .disconnected(
+                    unsent: [], inDoubt: [TestLink.message("a"), TestLink.message("b")], reason: "cut"))
         world.right.connect()
         world.loop.run()
         #expect(world.seenLeft.events.last == .ready)

@@ -147,14 +147,16 @@ import XMPP
         try await dialler.close()
         let tag = "</stream:stream>".utf8.count
         #expect(
-            relay.flights.dropFirst(2) == [.init(fromDialler: true, bytes: tag), .init(fromDialler: false, bytes: tag)],
+            relay.flights.dropFirst(2) == [
+                .init(fromDialler: true, bytes: tag), .init(fromDialler: false, bytes: tag),
+            ],
             "a closing tag, answered by a closing tag")
         try await acceptor.close()
         try await listener.close()
         try await relay.server.close()
     }
 
-    @Test func `d24: whitespace, an XML declaration and any split of the bytes are accepted; none is ever sent`() async throws {
+    @Test func `d24: whitespace, an XML declaration and any split are accepted; none is ever sent`() async throws {
         let (link, listener, remote) = try await acceptor()
         let peer = try await RawPeer.dial(remote.host, remote.port, from: addresses[2])
         let text =
@@ -266,7 +268,7 @@ import XMPP
         try await listener.close()
     }
 
-    @Test func `the peer's restart: dialling again with back-off, what was in flight in doubt, the rest in order`() async throws {
+    @Test func `the peer restarts: dialled again with back-off, the rest arrives in order`() async throws {
         let server = NIOLoopBoundBox.makeBoxSendingValue([RawPeer](), eventLoop: loop)
         let loop = loop
         let first = try await RawPeer.listen(addresses[1]) { peer in
@@ -275,7 +277,8 @@ import XMPP
         let port = first.localAddress?.port ?? 0
         let link = try await TestLink.make(
             configuration(
-                "shore", remote: .init(host: addresses[1], port: port), from: addresses[2], sources: .only(addresses[1])),
+                "shore", remote: .init(host: addresses[1], port: port), from: addresses[2], sources: .only(addresses[1])
+            ),
             on: loop)
         try await link.start()
         try await link.send(["one"])
@@ -301,7 +304,7 @@ import XMPP
     }
 
     @Test(arguments: ["hello world", "<message", "\u{0}\u{1}\u{2}", "<!DOCTYPE x>", "<a><b></a>", "</stream:features>"])
-    func `garbage from the peer's address is answered with a stream error, and the next connection is good`(garbage: String)
+    func `garbage is answered with a stream error, and the next connection is good`(garbage: String)
         async throws
     {
         let (link, listener, remote) = try await acceptor()
@@ -351,7 +354,7 @@ import XMPP
         try await listener.close()
     }
 
-    @Test func `reading can be paused: the peer is held up and nothing is lost, not even when it goes meanwhile`() async throws {
+    @Test func `reading can be paused, and nothing is lost even when the peer goes meanwhile`() async throws {
         let (link, listener, remote) = try await acceptor()
         let peer = try await RawPeer.dial(remote.host, remote.port, from: addresses[2])
         try await peer.send(TestLink.message("before").text)
@@ -371,16 +374,20 @@ import XMPP
         try await listener.close()
     }
 
-    @Test func `what an older connection brought before it was replaced comes before what the newer one brings`() async throws {
+    @Test func `what a replaced connection brought comes before what the newer one brings`() async throws {
         let (link, listener, remote) = try await acceptor()
         let older = try await RawPeer.dial(remote.host, remote.port, from: addresses[2])
         try await link.waitUntilConnected()
         try await link.run { $0.pauseReading() }
         let (first, second) = (ids(400, "a"), ids(400, "b"))
-        for id in first { older.channel.write(ByteBuffer(string: TestLink.message(id, bodyBytes: 500).text), promise: nil) }
+        for id in first {
+            older.channel.write(ByteBuffer(string: TestLink.message(id, bodyBytes: 500).text), promise: nil)
+        }
         try await older.send(" ")
         let newer = try await RawPeer.dial(remote.host, remote.port, from: addresses[2])
-        for id in second { newer.channel.write(ByteBuffer(string: TestLink.message(id, bodyBytes: 500).text), promise: nil) }
+        for id in second {
+            newer.channel.write(ByteBuffer(string: TestLink.message(id, bodyBytes: 500).text), promise: nil)
+        }
         try await newer.send(" ")
         try await older.waitUntilClosed()
         #expect(link.received.isEmpty)

@@ -120,7 +120,9 @@ final class FlightRelay: Sendable {
                         inbound.pipeline.addHandler(Forwarder(to: outbound, fromDialler: true, log: log))
                             .and(outbound.pipeline.addHandler(Forwarder(to: inbound, fromDialler: false, log: log)))
                             .map { _ in
-                                outbound.setOption(.autoRead, value: true).whenFailure { _ in inbound.close(promise: nil) }
+                                outbound.setOption(.autoRead, value: true).whenFailure { _ in
+                                    inbound.close(promise: nil)
+                                }
                             }
                     }
             }

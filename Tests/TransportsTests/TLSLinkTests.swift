@@ -149,7 +149,9 @@ import XMPP
     }
 
     @Test(arguments: Trust.allCases)
-    private func `a dialler with the wrong certificate gets no stanza in, and its stanzas are in doubt`(trust: Trust) async throws {
+    private func `a dialler with the wrong certificate gets nothing in, and its stanzas are in doubt`(trust: Trust)
+        async throws
+    {
         let certificates = try Certificates()
         let (ship, shore) = try bothEnds(certificates, trust)
         let accepting = try await acceptor(ship)
@@ -260,7 +262,7 @@ import XMPP
         #expect(error?.description.contains("one") == true && error?.description.contains("two") == true)
     }
 
-    @Test func `d9: nothing is read before the peer is known, and slow or silent strangers are thrown out in time`() async throws {
+    @Test func `d9: nothing is read before the peer is known, and strangers are thrown out in time`() async throws {
         let certificates = try Certificates()
         let (ship, shore) = try bothEnds(certificates, .fingerprint)
         var limits = LinkListener.Limits()
@@ -303,7 +305,7 @@ import XMPP
         #expect(accepting.link.received == ["real"])
         try await eventually { silent.allSatisfy(\.isClosed) }
         let counters = try await accepting.listener.counters()
-// How many silent ones are over the limit and how many time out depends on how fast this machine is.
+        // How many silent ones are over the limit and how many time out depends on how fast this machine is.
         #expect(counters.timeouts + counters.overLimits >= 13 && counters.overLimits >= 1, "\(counters)")
         #expect(counters.unknownCertificates >= 1, "\(counters)")
         try await dialler.close()
@@ -311,7 +313,7 @@ import XMPP
         try await accepting.listener.close()
     }
 
-    @Test func `a certificate file that cannot be read is an error at the start, not at the first connection`() async throws {
+    @Test func `a certificate file that cannot be read is an error at the start`() async throws {
         let tls = LinkTLS(
             certificatePath: "/nonexistent/a.crt", keyPath: "/nonexistent/a.key",
             trust: .fingerprints([Array(repeating: 7, count: 32)]), serverName: nil)

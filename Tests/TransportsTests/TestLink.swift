@@ -37,7 +37,8 @@ final class TestLink: Sendable {
     }
 
     static func make(
-        _ configuration: TCPLinkConfiguration, listener: TestListener? = nil, on eventLoop: any EventLoop, seed: UInt64 = 1
+        _ configuration: TCPLinkConfiguration, listener: TestListener? = nil, on eventLoop: any EventLoop,
+        seed: UInt64 = 1
     ) async throws -> TestLink {
         try await eventLoop.submit {
             let transport = try TCPLinkTransport(
@@ -123,7 +124,9 @@ final class TestLink: Sendable {
         var writer = StanzaWriter()
         writer.start(
             "message",
-            attributes: [("to", "juliet@bravo.example"), ("from", "romeo@alpha.example/r"), ("id", id), ("type", "chat")])
+            attributes: [
+                ("to", "juliet@bravo.example"), ("from", "romeo@alpha.example/r"), ("id", id), ("type", "chat"),
+            ])
         writer.start("body")
         writer.text(String(repeating: "x", count: bodyBytes))
         return writer.finish()
