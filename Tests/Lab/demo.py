@@ -144,7 +144,7 @@ def accounts_of_bytes(federation: Federation):
     for site, far in (federation.sites, reversed(federation.sites)):
         status = site.bridge.status()
         peer = status["peers"][0]
-        rows.append((f"{site.name} → {far.name}", status["local"]["bytesReceived"], peer["link"]["bytesSent"]))
+        rows.append((f"{site.name} → {far.name}", status["local"]["bytes-from-server"], peer["link"]["bytes-sent"]))
     say("\nBytes, as `skywave status --json` tells them")
     say(f"   {'':<20}{'the server wrote':>18}{'the link carried':>20}{'':>10}")
     for label, wrote, carried in rows:
@@ -152,7 +152,7 @@ def accounts_of_bytes(federation: Federation):
         say(f"   {label:<20}{wrote:>16} B{carried:>18} B{share:>10}")
 
 
-def how_to_connect(federation: Federation, version: int):
+def how_to_connect(federation: Federation):
     say("\nEverything stays up. Connect an own client at each site, for example profanity in two terminals:\n")
     for site in federation.sites:
         password = site.accounts()[site.user]
@@ -224,7 +224,7 @@ async def demo(options) -> int:
             entries = [{"name": d.name, "pid": d.process.pid, "started": start_time(d.process.pid)}
                        for d in federation.daemons]
             PROCESSES.write_text(json.dumps(entries))
-            how_to_connect(federation, 1)
+            how_to_connect(federation)
             kept = True
     except BaseException:
         say("\n" + federation.logs())

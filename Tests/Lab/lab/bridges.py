@@ -38,6 +38,7 @@ class SiteBridge:
     link_identity: Identity | None = None
     link_authority: Path | None = None
     link_peer_name: str | None = None
+    link_fingerprint: str | None = None
 
     def toml(self) -> str:
         component = self.proof == "component"
@@ -64,8 +65,11 @@ class SiteBridge:
             lines += ["", "[peer.transport.compression]", "deflate = true", "level = 6"]
         if self.link_identity:
             lines += ["", "[peer.transport.tls]", f'certificate = "{self.link_identity.certificate}"',
-                      f'key = "{self.link_identity.key}"', f'ca = "{self.link_authority}"',
-                      f'server-name = "{self.link_peer_name}"']
+                      f'key = "{self.link_identity.key}"']
+            if self.link_authority:
+                lines += [f'ca = "{self.link_authority}"', f'server-name = "{self.link_peer_name}"']
+            else:
+                lines.append(f'fingerprints = ["{self.link_fingerprint}"]')
         lines += ["", "[admin]", f'socket = "{self.socket}"',
                   "", "[log]", f'level = "{"trace" if self.verbose else "debug"}"', ""]
         return "\n".join(lines)
@@ -88,8 +92,15 @@ class Bridge:
         self.config = setup.directory / "skywave.toml"
         if setup.proof in ("starttls", "external"):
             self.command("pki", "--out", str(setup.pki), *setup.peer_domains)
-        self.config.write_text(setup.toml())
         self.daemon = Daemon("skywave", [str(executable), "run", "--config", str(self.config)], setup.directory)
+
+    def make_link_identity(self) -> Identity:
+        """The certificate for the link as `skywave pki` makes it, to be known by its fingerprint."""
+        self.command("pki", "--out", str(self.setup.pki), "--link", f"bridge.{self.setup.domains[0]}")
+        return Identity(self.setup.pki / "link.crt", self.setup.pki / "link.key")
+
+    def configure(self):
+        self.config.write_text(self.setup.toml())
 
     def command(self, *arguments: str) -> str:
         """Runs another command of the executable; its failure is the lab's."""
@@ -104,7 +115,10 @@ class Bridge:
         async def ready() -> bool:
             if not self.setup.socket.exists():
                 return False
-            return self.setup.proof == "component" or await answers(self.setup.listen, PORT)
+            if self.setup.proof != "component":
+                return await answers(self.setup.listen, PORT)
+            proved = [stream for stream in self.status()["local"]["streams"] if stream["pairs"]]
+            return len(proved) == len(self.setup.peer_domains)
 
         await self.daemon.ready(ready)
 

@@ -1,5 +1,7 @@
 """Certificates for the servers of the lab (those of the bridges come from `skywave pki`)."""
 
+import base64
+import hashlib
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,6 +11,12 @@ from pathlib import Path
 class Identity:
     certificate: Path
     key: Path
+
+    @property
+    def fingerprint(self) -> str:
+        """SHA-256 of the certificate in hexadecimal digits."""
+        body = self.certificate.read_text().split("-----BEGIN CERTIFICATE-----")[1].split("-----END")[0]
+        return hashlib.sha256(base64.b64decode(body)).hexdigest()
 
 
 def _openssl(*arguments: str):

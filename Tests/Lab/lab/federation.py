@@ -164,9 +164,6 @@ class Federation:
         port = 5270
         if self._has_relay:
             self.relay = Relay((self.block[20], port), (self.right.bridge_address, port))
-        link_authority = None
-        if self.variant.link_has_tls:
-            link_authority = Authority(self.directory / "link", "Test authority of the link")
         for site, far in [(self.left, self.right), (self.right, self.left)]:
             setup = SiteBridge(
                 name=site.name, domains=site.domains, rooms=[site.room_domain], server=site.server_address,
@@ -180,10 +177,25 @@ class Federation:
                 setup.listens = f"{site.bridge_address}:{port}"
             if self.variant.proof == "external":
                 setup.server_authority = self.site_authority
-            if link_authority:
-                setup.link_identity = link_authority.issue(f"bridge.{site.domain}")
-                setup.link_authority, setup.link_peer_name = link_authority.certificate, f"bridge.{far.domain}"
             site.bridge = Bridge(self._executable, setup)
+        if self.variant.link_has_tls:
+            self._secure_the_link()
+        for site in self.sites:
+            site.bridge.configure()
+
+    def _secure_the_link(self):
+        """Certificates for both ends of the link: pinned ones where the variant compresses too, else by an authority."""
+        pins = self.variant.link_has_deflate
+        authority = None if pins else Authority(self.directory / "link", "Test authority of the link")
+        for site in self.sites:
+            issue = site.bridge.make_link_identity if pins else lambda: authority.issue(f"bridge.{site.domain}")
+            site.bridge.setup.link_identity = issue()
+        for site, far in [(self.left, self.right), (self.right, self.left)]:
+            if pins:
+                site.bridge.setup.link_fingerprint = far.bridge.setup.link_identity.fingerprint
+            else:
+                site.bridge.setup.link_authority = authority.certificate
+                site.bridge.setup.link_peer_name = f"bridge.{far.domain}"
 
     # Users
 
