@@ -385,11 +385,13 @@ async def restart_of_bridge(federation: Federation, near: Site, far: Site):
     """`far`'s bridge is away for a second; users at both sites go on writing."""
     async with federation.users(near, far) as (romeo, juliet):
         await talk(romeo, juliet, "before the restart")
+        federation.relay.refuse()  # the relay would accept where the bridge's machine refuses
         await far.bridge.stop_cleanly()
         sent = [(romeo.send(juliet.full, f"while your bridge is down {n}"), "") for n in range(20)]
         back = [(juliet.send(romeo.full, f"while my bridge is down {n}"), "") for n in range(5)]
         await asyncio.sleep(1.0)
         await far.bridge.start()
+        await federation.relay.admit()
         arrived, returned = await settled(romeo, juliet, sent)
         expect_equal((arrived, returned), (20, 0), "messages that waited in the other bridge (arrived, returned)")
         here, gone = await settled(juliet, romeo, back)
@@ -425,7 +427,7 @@ async def cut_of_the_link(federation: Federation):
         said += await room.say("owner", 10, "during the cut, from here")
         said += await room.say("guest", 10, "during the cut, from afar")
         await asyncio.sleep(1.5)
-        federation.relay.mend()
+        await federation.relay.mend()
         for sender, receiver, messages in ((romeo, juliet, sent), (juliet, romeo, back)):
             expect_equal(await settled(sender, receiver, messages), (20, 0),
                          f"messages from {sender.bare} (arrived, returned)")
@@ -455,7 +457,7 @@ async def cuts_in_full_flow(federation: Federation):
             await asyncio.sleep(0.4)
             federation.relay.cut()
             await asyncio.sleep(0.2)
-            federation.relay.mend()
+            await federation.relay.mend()
         await flows
         await reconnected(romeo, juliet)
         await talk(romeo, juliet, "after the cuts")
@@ -516,7 +518,7 @@ async def presence_over_a_cut(federation: Federation):
             await asyncio.sleep(1.0)
             expect_equal([p for p in romeo.presences[seen:] if p.type in ("error", "unavailable")
                           and p.sender.split("/")[0] == juliet.bare], [], "presence errors while the link is cut")
-            federation.relay.mend()
+            await federation.relay.mend()
             await romeo.until("the last of five presences", lambda: any(
                 p.body == "step 4" for p in romeo.presences[seen:]))
             steps = [p.body for p in romeo.presences[seen:] if p.body.startswith("step ")]

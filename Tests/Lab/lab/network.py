@@ -71,16 +71,13 @@ class Relay:
         self._server = None
         self._pairs: set[tuple[asyncio.StreamWriter, asyncio.StreamWriter]] = set()
         self._tasks: set[asyncio.Task] = set()
-        self._whole = True
         self._flowing = asyncio.Event()
         self._flowing.set()
 
     async def start(self):
-        self._server = await asyncio.start_server(self._accepted, *self.listen)
+        await self.admit()
 
     async def stop(self):
-        if self._server:
-            self._server.close()
         self.cut()
         for task in list(self._tasks):
             task.cancel()
@@ -89,15 +86,28 @@ class Relay:
     def is_connected(self) -> bool:
         return bool(self._pairs)
 
+    def refuse(self):
+        """Lets nobody connect any more, as a machine where nothing listens; open connections stay."""
+        if self._server:
+            self._server.close()
+            self._server = None
+
+    async def admit(self):
+        if self._server is None:
+            self._server = await asyncio.start_server(self._accepted, *self.listen)
+
     def cut(self):
-        """Resets every connection and refuses new ones until `mend`."""
-        self._whole = False
+        """Resets every connection and refuses new ones until `mend`.
+
+        Refuses, and does not accept and then reset: whoever is let in may send at once on a link without handshakes.
+        """
+        self.refuse()
         for pair in list(self._pairs):
             for writer in pair:
                 reset(writer)
 
-    def mend(self):
-        self._whole = True
+    async def mend(self):
+        await self.admit()
 
     def freeze(self):
         """Stops carrying bytes without telling either end, as a dead radio does."""
@@ -107,16 +117,14 @@ class Relay:
         self._flowing.set()
 
     async def _accepted(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter):
-        if not self._whole:
-            reset(writer)
-            return
         try:
             far_reader, far_writer = await asyncio.open_connection(*self.target)
         except OSError:
             reset(writer)
             return
-        if not self._whole:
-            reset(writer), reset(far_writer)
+        if self._server is None:
+            reset(writer)
+            reset(far_writer)
             return
         self.connections += 1
         pair = (writer, far_writer)

@@ -177,7 +177,7 @@ class Ejabberd(Server):
         if setup.components:
             hosts = ", ".join(f'"{domain}": {{password: "{secret}"}}' for domain, secret in setup.components.items())
             components.append(f'  - {{ip: "{setup.address}", port: {self.component_port}, module: ejabberd_service, '
-                              f"access: all, hosts: {{{hosts}}}}}")
+                              f"access: all, global_routes: false, hosts: {{{hosts}}}}}")
         return Template((TEMPLATES / "ejabberd.yml").read_text()).substitute(
             domain=setup.domain, address=setup.address, level="debug" if setup.verbose else "info",
             security="\n".join(lines), components="\n".join(components), modules="\n".join(modules))
