@@ -50,8 +50,7 @@ package struct PrivateAuthority: Sendable {
 
     /// A leaf with a new key for one domain, good as server and as client of server-to-server streams.
     ///
-    /// It carries the domain as `dNSName`, as `SRVName` for `_xmpp-server` and as XMPP address, so that every kind of
-    /// verifier finds the name that it looks for.
+    /// It carries the domain as `dNSName` and as `SRVName` for `_xmpp-server` (RFC 6120 §13.7.1.2).
     ///
     /// - Parameters:
     ///   - withSubdomains: Also `*.DOMAIN`, one label deep.
@@ -81,8 +80,8 @@ package struct PrivateAuthority: Sendable {
         _ leaf: LeafCertificate, days: Int = leafDays, now: Int64 = UnixTime.now
     ) throws(TLSError) -> LeafCertificate {
         let names = leaf.certificate.names
-        let isCompact = leaf.certificate.subject.isEmpty && names.xmppAddresses.isEmpty
-        let commonName = isCompact ? "" : names.xmppAddresses.first ?? names.dnsNames.first ?? ""
+        let isCompact = leaf.certificate.subject.isEmpty && names.serviceNames.isEmpty
+        let commonName = isCompact ? "" : names.dnsNames.first ?? ""
         return try self.issue(
             names, commonName: commonName, kind: isCompact ? .compactLeaf : .leaf, key: leaf.key, days: days, now: now)
     }

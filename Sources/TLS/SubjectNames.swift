@@ -19,12 +19,13 @@ package struct SubjectNames: Equatable, Sendable {
         self.xmppAddresses = xmppAddresses
     }
 
-    /// The names that a leaf for one XMPP domain carries, so that every kind of verifier finds its own.
+    /// The names that a leaf for one XMPP domain carries.
+    ///
+    /// No XMPP address: verifiers do without.
+    /// COMPAT: ejabberd (xmpp library 1.6.1 and later) ends the stream with a crash on one that is a bare domain.
     package init(domain: Domain, withSubdomains: Bool) {
         let name = ASCIIDomain(domain.string).description
-        self.init(
-            dnsNames: withSubdomains ? [name, "*.\(name)"] : [name], serviceNames: ["_xmpp-server.\(name)"],
-            xmppAddresses: [domain.string])
+        self.init(dnsNames: withSubdomains ? [name, "*.\(name)"] : [name], serviceNames: ["_xmpp-server.\(name)"])
     }
 
     /// Reads them. A name with a NUL byte or an unreadable or repeated extension marks the whole certificate: someone

@@ -223,7 +223,7 @@ struct HandshakeTests {
             let wire = try Wire(
                 client: .client(client, serverName: asked), server: .server(server, identity: opened))
             try wire.run()
-            #expect(wire.client.recorder.peer?.xmppAddresses == [expected], "\(asked ?? "-") \(opened ?? "-")")
+            #expect(wire.client.recorder.peer?.dnsNames.first == expected, "\(asked ?? "-") \(opened ?? "-")")
         }
     }
 
