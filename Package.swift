@@ -67,7 +67,7 @@ let package = Package(
         .executableTarget(
             name: "skywave-bench",
             dependencies: [
-                "XMPP", "Outbox", "Blocks", "BridgeCore", "Bridge", "SampleTraffic", "CAllocationCounter", nioCore,
+                "XMPP", "Outbox", "Blocks", "BridgeCore", "SampleTraffic", "CAllocationCounter", "CExpat", nioCore,
                 nioPosix, arguments,
             ], path: "Sources/Benchmarks/skywave-bench"),
         .executableTarget(

@@ -2,8 +2,8 @@
 package enum LinkCompression: Equatable, Sendable {
     /// One raw DEFLATE stream (RFC 1951) per direction and connection, flushed at the end of each batch.
     ///
-    /// `level` is zlib's, 1 to 9; `memoryLevel` likewise, where 9 is the fastest.
-    case deflate(level: Int32, memoryLevel: Int32 = 9)
+    /// `level` is zlib's, 1 to 9; `memoryLevel` likewise; see ``Deflater``.
+    case deflate(level: Int32, memoryLevel: Int32 = 8)
 }
 
 /// What a compressed link may expand to (XSF notice of 2014 on compression bombs; XEP-0361 itself knows no compression).

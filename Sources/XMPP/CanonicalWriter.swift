@@ -184,8 +184,9 @@ struct CanonicalWriter: ~Copyable {
             guard slash + 1 < value.count, value.count - slash - 1 <= JIDRules.partBytes else {
                 return self.writeMalformed(value)
             }
-            for index in (slash + 1)..<value.count where value[index] < 0x20 || value[index] == 0x7f {
-                return self.writeMalformed(value)
+            for index in (slash + 1)..<value.count {
+                let byte = unsafe value.start[index]
+                guard byte >= 0x20, byte != 0x7f else { return self.writeMalformed(value) }
             }
         }
         // Rules of RFC 7622 §3.2 and §3.3; `JIDRules` has them for letters beyond ASCII, which are rare on these links.
@@ -193,13 +194,16 @@ struct CanonicalWriter: ~Copyable {
         if domainEnd > at + 1, value[domainEnd - 1] == UInt8(ascii: ".") { domainEnd -= 1 }
         let domainCount = domainEnd - (at + 1)
         guard at != 0 else { return self.writeMalformed(value) }
-        for index in 0..<max(at, 0) where !self.localBytes.contains(value[index]) {
-            return value[index] < 0x80 ? self.writeMalformed(value) : self.writeFolded(value, slash)
+        for index in 0..<max(at, 0) {
+            let byte = unsafe value.start[index]
+            guard self.localBytes.contains(byte) else {
+                return byte < 0x80 ? self.writeMalformed(value) : self.writeFolded(value, slash)
+            }
         }
         // A name with an empty label is no name.
         var previous = UInt8(ascii: ".")
         for index in (at + 1)..<max(domainEnd, at + 1) {
-            let byte = value[index]
+            let byte = unsafe value.start[index]
             guard self.domainBytes.contains(byte) else {
                 return byte < 0x80 ? self.writeMalformed(value) : self.writeFolded(value, slash)
             }

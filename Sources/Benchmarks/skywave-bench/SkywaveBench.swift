@@ -40,9 +40,11 @@ struct SkywaveBench: ParsableCommand {
         if chosen.contains(.idle) { IdleBench.run() }
         let corpora = [Corpus.generated()] + (onlyGenerated ? [] : Corpus.recorded())
         for corpus in corpora where chosen.contains(.parse) {
+            ExpatBench.run(corpus, runs: runs)
             ParseBench.run(corpus, runs: runs, isMain: corpus.name.isEmpty)
         }
         for corpus in corpora where chosen.contains(.outbound) {
+            DeflateBench.run(corpus, runs: runs)
             OutboundBench.run(corpus, runs: runs, isMain: corpus.name.isEmpty)
         }
     }
