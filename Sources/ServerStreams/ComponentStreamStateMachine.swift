@@ -11,6 +11,10 @@ package import XMPP
 /// The server routes to a component what is addressed to its domain, from whomever. The bridge takes only what comes from
 /// the site's own domains. XEP-0114 has no TLS and no acknowledgement: what the server wrote while the connection broke
 /// is lost.
+///
+/// COMPAT: ejabberd 23.01 registers every connection of one `ejabberd_service` listener for all `hosts` of that listener
+/// and so spreads a domain's stanzas over the streams of several components. They are taken, for it is the same server
+/// that proved the same secret; but nobody can then promise their order, and a note says how to put that right.
 package struct ComponentStreamStateMachine: ~Copyable {
     package enum Outcome: Equatable, Sendable {
         case none
@@ -28,6 +32,9 @@ package struct ComponentStreamStateMachine: ~Copyable {
     private let configuration: LocalSideConfiguration
     private let secrets: any ServerStreamSecrets
     private var state: State = .awaitingHeader
+    /// The server used this stream for another component's domain.
+    private var carriesOthers = false
+    private var refused: UInt64 = 0
     package private(set) var deadline: NIODeadline?
     package private(set) var endReason: String?
 
@@ -193,9 +200,18 @@ package struct ComponentStreamStateMachine: ~Copyable {
     }
 
     private mutating func pass(_ stanza: Stanza, as action: LocalAction, _ actions: inout Deque<LocalAction>) {
-        guard stanza.toDomainEquals(self.domain) else {
-            self.refuse("a stanza that is not addressed to \(self.domain)", &actions)
-            return
+        if !stanza.toDomainEquals(self.domain) {
+            guard let to = stanza.toDomain, self.configuration.standsInFor(to) else {
+                self.refuse("a stanza that is not addressed to \(self.domain)", &actions)
+                return
+            }
+            if !self.carriesOthers {
+                self.carriesOthers = true
+                let text =
+                    "the server sends stanzas for \(to) on the stream of the component \(self.domain); give each "
+                    + "component a listener of its own (ejabberd: one ejabberd_service per domain), else order may suffer"
+                actions.append(.note(LocalNote(.componentShared, .warning, self.connection, text)))
+            }
         }
         guard let from = stanza.fromDomain, self.configuration.isLocal(from) else {
             let who = stanza.fromDomain?.string ?? "nobody"
@@ -205,9 +221,15 @@ package struct ComponentStreamStateMachine: ~Copyable {
         actions.append(action)
     }
 
-    private func refuse(_ what: String, _ actions: inout Deque<LocalAction>) {
+    private mutating func refuse(_ what: String, _ actions: inout Deque<LocalAction>) {
+        self.refused &+= 1
+        // The first, the second, the fourth…: a server that goes on and on must not fill the log.
+        guard self.refused & (self.refused &- 1) == 0 else { return }
         actions.append(
-            .note(LocalNote(.stanzaRefused, .warning, self.connection, "the component \(self.domain) got \(what)")))
+            .note(
+                LocalNote(
+                    .stanzaRefused, .warning, self.connection,
+                    "the component \(self.domain) got \(what); \(self.refused) so far on this stream")))
     }
 
     private mutating func fail(_ error: StreamError, _ actions: inout Deque<LocalAction>) {

@@ -173,7 +173,7 @@ extension InboundStreamStateMachine {
 
     private mutating func peerFailed(_ error: StreamError, _ actions: inout Deque<LocalAction>) {
         let text = "the server ended its stream with " + LocalNote.describe(error)
-        actions.append(.note(LocalNote(.streamErrorReceived, .warning, self.connection, text)))
+        actions.append(.note(LocalNote(.streamErrorReceived, LocalNote.severity(of: error.condition), self.connection, text)))
         if self.state != .closing {
             actions.append(.write(self.connection, StreamHeader.closingTag))
         }

@@ -96,6 +96,8 @@ final class Route {
     var questions: [DialbackVerification] = []
     var avoidsExternal = false
     var lastError: String?
+    /// Stanzas that found the queue full since the route was last open.
+    var overflows: UInt64 = 0
 
     init(key: RouteKey, ordinal: UInt64) {
         self.key = key

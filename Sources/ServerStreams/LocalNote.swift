@@ -15,6 +15,7 @@ package struct LocalNote: Equatable, Sendable {
         case dialbackUnsolicited = "dialback-unsolicited"
         case certificateRefused = "certificate-refused"
         case connectionRefused = "connection-refused"
+        case componentShared = "component-shared"
         case stanzaRefused = "stanza-refused"
         case stanzaDiscarded = "stanza-discarded"
         case queueOverflow = "queue-overflow"
@@ -56,6 +57,11 @@ package struct LocalNote: Equatable, Sendable {
     static func describe(_ error: StreamError) -> String {
         let said = error.text.map { " (\"\(Self.quoted($0))\")" } ?? ""
         return "\(error.condition.rawValue)\(said)\(Self.advice(for: error.condition))"
+    }
+
+    /// Servers stop and clean up every day; anything else deserves attention.
+    static func severity(of condition: StreamErrorCondition) -> Severity {
+        condition == .systemShutdown || condition == .connectionTimeout || condition == .reset ? .information : .warning
     }
 
     private static func advice(for condition: StreamErrorCondition) -> String {

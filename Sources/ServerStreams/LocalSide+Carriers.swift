@@ -214,8 +214,7 @@ extension LocalSide {
     private mutating func removeRoutes(_ routes: [Route]) {
         for route in routes where route.queue.isEmpty && self.routes[route.key] === route {
             self.routes.removeValue(forKey: route.key)
-            guard let local = route.key.local else { continue }
-            let hash = Self.hash(remote: route.key.remote.hash64, local: local.hash64)
+            let hash = Self.hash(of: route.key)
             if self.routesByHash[hash] === route { self.routesByHash.removeValue(forKey: hash) }
         }
     }

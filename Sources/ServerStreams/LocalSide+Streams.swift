@@ -8,7 +8,7 @@ extension LocalSide {
     package mutating func connectionAccepted(_ id: ConnectionID, now: NIODeadline) {
         self.begin(now)
         guard self.connections[id] == nil else { return }
-        guard self.configuration.attachment == .server, !self.isShuttingDown else {
+        guard !self.isComponent, !self.isShuttingDown else {
             self.actions.append(.close(id))
             return
         }
@@ -259,6 +259,7 @@ extension LocalSide {
     private mutating func opened(_ route: Route) {
         route.isAuthorized = true
         route.lastError = nil
+        route.overflows = 0
         route.backoff.succeeded()
         self.markDrainable(route)
         self.serverSeen()

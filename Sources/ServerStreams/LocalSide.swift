@@ -19,6 +19,7 @@ package import XMPP
 package struct LocalSide: ~Copyable {
     package let configuration: LocalSideConfiguration
     let secrets: any ServerStreamSecrets
+    let isComponent: Bool
 
     var actions: Deque<LocalAction> = []
     /// The time of the latest input.
@@ -50,6 +51,7 @@ package struct LocalSide: ~Copyable {
     package init(configuration: LocalSideConfiguration, secrets: any ServerStreamSecrets) {
         self.configuration = configuration
         self.secrets = secrets
+        self.isComponent = configuration.attachment != .server
     }
 
     /// After ``shutdownRequested(now:)``: every stream is closed and nothing is left to do.
@@ -92,7 +94,12 @@ package struct LocalSide: ~Copyable {
             route.queue.bytes + stanza.byteCount <= self.configuration.queuedBytesPerPair,
             self.queuedBytes + stanza.byteCount <= self.configuration.queuedBytes
         else {
-            self.note(.queueOverflow, .warning, nil, "the queue from \(route.description) is full; senders are told so")
+            route.overflows &+= 1
+            // The first, the second, the fourth…: a flood must not become a flood of lines.
+            if route.overflows & (route.overflows &- 1) == 0 {
+                let text = "the queue from \(route.description) is full; \(route.overflows) stanzas went back so far"
+                self.note(.queueOverflow, .warning, nil, text)
+            }
             self.giveBack(stanza, .resourceConstraint, .wait)
             return
         }
@@ -113,10 +120,11 @@ package struct LocalSide: ~Copyable {
     }
 
     private func knownRoute(for stanza: Stanza) -> Route? {
-        let key = Self.hash(remote: stanza.fromDomainHash, local: stanza.toDomainHash)
+        let local = self.isComponent ? 0 : stanza.toDomainHash
+        let key = Self.hash(remote: stanza.fromDomainHash, local: local)
         guard let route = self.routesByHash[key], stanza.fromDomainEquals(route.key.remote) else { return nil }
-        guard let local = route.key.local else { return nil }
-        return stanza.toDomainEquals(local) ? route : nil
+        if let local = route.key.local { return stanza.toDomainEquals(local) ? route : nil }
+        return self.configuration.localDomains.contains { stanza.toDomainEquals($0) } ? route : nil
     }
 
     /// Finds or makes the route of a stanza; gives the stanza back where there can be none.
@@ -153,13 +161,15 @@ package struct LocalSide: ~Copyable {
         let route = Route(key: key, ordinal: self.nextOrdinal)
         self.nextOrdinal += 1
         self.routes[key] = route
-        if let local = key.local {
-            self.routesByHash[Self.hash(remote: key.remote.hash64, local: local.hash64)] = route
-        }
+        self.routesByHash[Self.hash(of: key)] = route
         return route
     }
 
-    static func hash(remote: UInt64, local: UInt64) -> UInt64 {
+    static func hash(of key: RouteKey) -> UInt64 {
+        Self.hash(remote: key.remote.hash64, local: key.local?.hash64 ?? 0)
+    }
+
+    private static func hash(remote: UInt64, local: UInt64) -> UInt64 {
         (remote &* 0x9e37_79b9_7f4a_7c15) ^ local
     }
 

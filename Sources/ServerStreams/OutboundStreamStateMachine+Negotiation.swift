@@ -49,7 +49,7 @@ extension OutboundStreamStateMachine {
         let element = stanza.root
         if let error = StreamError(element) {
             let text = "the server of \(self.pair.local) ended the stream with " + LocalNote.describe(error)
-            actions.append(.note(LocalNote(.streamErrorReceived, .warning, self.connection, text)))
+            actions.append(.note(LocalNote(.streamErrorReceived, LocalNote.severity(of: error.condition), self.connection, text)))
             if !self.isClosing, self.state != .startingTLS {
                 actions.append(.write(self.connection, StreamHeader.closingTag))
             }

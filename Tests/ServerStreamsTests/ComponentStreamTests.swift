@@ -56,10 +56,36 @@ import XMPP
             let bad = element("<message to='\(to)' from='\(from)'/>", component: true)
             #expect(side.receive(1, bad).isEmpty)
         }
-        #expect(side.noted(.stanzaRefused).count == 3)
+        #expect(side.noted(.stanzaRefused).count == 2)
         let stub = element("<message to='b@hq.example' from='a@ship.example'/>", component: true)
         side.side.oversizeReceived(ConnectionID(number: 1), stub, now: .at(0))
         #expect(side.draw() == [.oversize(stub)])
+    }
+
+    @Test("A server that mixes the streams of several components is believed, and told once how to do better")
+    func sharedListener() {
+        var side = Transcript(.components(["hq.example": "s3cr3t", "rooms.hq.example": "other"]))
+        _ = side.draw()
+        for number in 1...2 as ClosedRange<UInt64> {
+            _ = side.dialed(number - 1, number)
+            _ = side.open(number, from: nil, to: nil, id: "x", version: nil, namespace: XMLNamespace.component)
+            _ = side.receive(number, element("<handshake/>", component: true))
+        }
+        let astray = element("<message to='r@rooms.hq.example' from='a@ship.example'/>", component: true)
+        for _ in 0..<3 { #expect(side.receive(1, astray) == [.received(astray)]) }
+        #expect(side.noted(.componentShared).count == 1)
+        // What goes out still takes the stream of its own domain.
+        let reply = message(from: "r@rooms.hq.example", to: "a@ship.example")
+        #expect(side.deliver(reply) == [.writeStanza(ConnectionID(number: 2), reply)])
+    }
+
+    @Test("A flood of stanzas that are not taken is not a flood of notes")
+    func refusalsAreCounted() {
+        var side = self.opened()
+        let bad = element("<message to='b@hq.example' from='a@evil.example'/>", component: true)
+        for _ in 0..<100 { #expect(side.receive(1, bad).isEmpty) }
+        #expect(side.noted(.stanzaRefused).count == 7)
+        #expect(side.noted(.stanzaRefused).last?.text.contains("64 so far") == true)
     }
 
     @Test(

@@ -85,6 +85,16 @@ import XMPP
         #expect(sized.deliver(other).undeliverable.map(\.condition) == [.resourceConstraint])
     }
 
+    @Test("A full queue is noted at the first, second, fourth… stanza, not at each")
+    func overflowNotes() {
+        var configuration = LocalSideConfiguration.site()
+        configuration.queuedStanzasPerPair = 1
+        var side = Transcript(configuration)
+        for number in 0..<101 { _ = side.deliver(self.stanza(number)) }
+        #expect(side.actions.undeliverable.count == 100)
+        #expect(side.noted(.queueOverflow).count == 7)
+    }
+
     @Test("A server that is down is dialled with growing pauses; what waited too long goes back")
     func serverDown() {
         var side = Transcript()
