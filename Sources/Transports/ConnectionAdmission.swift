@@ -47,9 +47,12 @@ package struct ConnectionAdmission: Equatable, Sendable {
     private let limits: Limits
     private var accounts: [Source: Account] = [:]
     package private(set) var pending = 0
+    /// Sources that are remembered.
+    package var sources: Int { accounts.count }
 
-    /// Accounts that say nothing any more are removed when there are this many.
-    private static let sweepAt = 1_024
+    /// Accounts that say nothing any more are removed when there are this many: twice as many as the last time, so that
+    /// the work per connection stays the same however many sources there are.
+    private var sweepAt = 1_024
 
     package init(limits: Limits = Limits()) {
         self.limits = limits
@@ -57,8 +60,9 @@ package struct ConnectionAdmission: Equatable, Sendable {
 
     /// Takes the connection into account, or refuses it. Each admitted one is given back by ``release(_:)``.
     package mutating func admit(_ source: Source, now: NIODeadline) -> Bool {
-        if accounts.count >= Self.sweepAt {
+        if accounts.count >= sweepAt {
             accounts = accounts.filter { $0.value.pending > 0 || $0.value.fullAt > now }
+            sweepAt = max(1_024, 2 * accounts.count)
         }
         var account = accounts[source] ?? Account(fullAt: now)
         let fullAt = max(account.fullAt, now) + limits.refill

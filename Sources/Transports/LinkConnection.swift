@@ -46,6 +46,7 @@ final class LinkConnection: ChannelInboundHandler {
     private var isRetired = false
     private var farewellBytes = 0
     private var lastWrite: EventLoopFuture<Void>?
+    private var acknowledgement = TCPAcknowledgement()
     private var end: LinkEnd?
 
     init(openedHere: Bool, usesTLS: Bool, owner: any LinkConnectionOwner) {
@@ -55,6 +56,15 @@ final class LinkConnection: ChannelInboundHandler {
     }
 
     var remoteAddress: SocketAddress? { context?.remoteAddress }
+
+    /// How many of the bytes that ``counter`` counted as sent the peer's machine has acknowledged, when last looked at.
+    var acknowledgedBytes: UInt64 { acknowledgement.bytes }
+
+    /// Looks how far the peer's TCP has acknowledged; no effect when the connection is gone or nothing is outstanding.
+    func refreshAcknowledgement() {
+        guard acknowledgement.bytes < counter.sent, let channel = context?.channel, channel.isActive else { return }
+        acknowledgement.refresh(from: channel)
+    }
 
     // MARK: For the owner
 
@@ -161,6 +171,7 @@ final class LinkConnection: ChannelInboundHandler {
 
     func channelActive(context: ChannelHandlerContext) {
         since = .now()
+        acknowledgement.start(on: context.channel)
         if !usesTLS { owner?.connectionReady(self, certificate: nil) }
         context.fireChannelActive()
     }
@@ -184,7 +195,14 @@ final class LinkConnection: ChannelInboundHandler {
         }
     }
 
+    func channelReadComplete(context: ChannelHandlerContext) {
+        // Also comes right before an end of stream: the last moment at which the kernel can be asked.
+        refreshAcknowledgement()
+        context.fireChannelReadComplete()
+    }
+
     func errorCaught(context: ChannelHandlerContext, error: any Error) {
+        refreshAcknowledgement()
         record(error)
         context.close(promise: nil)
     }

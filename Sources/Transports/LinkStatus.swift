@@ -36,6 +36,8 @@ package struct LinkStatus: Equatable, Sendable {
     package var bytesSent: UInt64 = 0
     package var batchesSent: UInt64 = 0
     package var stanzasSent: UInt64 = 0
+    /// Given to the kernel and not acknowledged by the peer's TCP: what would be in doubt if the connection died now.
+    package var stanzasUnacknowledged: UInt64 = 0
     package var stanzasReceived: UInt64 = 0
     /// Stanzas over the limit that were skipped.
     package var oversizeReceived: UInt64 = 0

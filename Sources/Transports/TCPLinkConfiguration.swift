@@ -79,8 +79,9 @@ package struct TCPLinkConfiguration: Sendable {
     /// How much may wait in the kernel that TCP has not sent yet. Small, because what is in there can no longer be
     /// overtaken, replaced or expired; a slow link needs minutes for a full default buffer.
     package var unsentBytes = 16_384
-    /// What is kept until ``TCPLinkAction/proven(_:)``, in bytes; beyond it the oldest stanzas are no longer kept.
-    package var unprovenBytes = 1 << 20
+    /// How much of what the kernel has taken is kept until the peer's TCP has acknowledged it, in bytes. Beyond it the
+    /// oldest batches are no longer kept: should the connection die, nobody would be told that they are in doubt.
+    package var unsettledBytes = 4 << 20
     /// What a connection that has been told to go may still bring while nobody reads, in bytes.
     package var farewellBytes = 8 << 20
 

@@ -27,9 +27,10 @@ package final class TCPLinkTransport: LinkTransport {
 
     private var offered: [Stanza] = []
     private var inFlight: [Stanza] = []
-    /// Written on a connection that the peer may still refuse.
-    private var unproven: Deque<Stanza> = []
-    private var unprovenBytes = 0
+    /// Written, but the peer may still refuse the connection, or its TCP has not acknowledged them.
+    private var unsettled: Deque<UnsettledBatch> = []
+    private var unsettledBytes = 0
+    private var unsettledConnection: LinkConnection?
 
     /// Connections with bytes that were not reported yet, in the order in which they came.
     private var readable: Deque<LinkConnection> = []
@@ -120,6 +121,8 @@ package final class TCPLinkTransport: LinkTransport {
     package var status: LinkStatus {
         var status = counts
         status.state = machine.state
+        settle()
+        status.stanzasUnacknowledged = UInt64(unsettled.reduce(inFlight.count) { $0 + $1.stanzas.count })
         for connection in connections.values.sorted(by: { $0.since < $1.since }) {
             status.connections.append(
                 .init(
@@ -218,7 +221,7 @@ package final class TCPLinkTransport: LinkTransport {
         case .connected(let id): connected(id)
         case .disconnected(let reason, let batchInFlight, let refused):
             disconnected(reason, batchInFlight: batchInFlight, refused: refused)
-        case .proven: forgetUnproven()
+        case .proven: settle()
         case .ready: events.append(.ready)
         case .write(let id): write(to: id)
         case .returnBatch:
@@ -241,14 +244,18 @@ package final class TCPLinkTransport: LinkTransport {
         let description = connections[id]?.description ?? ""
         if hasConnected { counts.reconnects += 1 }
         hasConnected = true
-        forgetUnproven()
         logger.info("link up", metadata: ["peer": "\(configuration.peer)", "how": "\(description)"])
         events.append(.connected(description: description))
     }
 
     private func disconnected(_ reason: LinkEnd, batchInFlight: Bool, refused: Bool) {
-        let inDoubt = (refused ? Array(unproven) : []) + (batchInFlight ? inFlight : [])
-        forgetUnproven()
+        unsettledConnection?.refreshAcknowledgement()
+        let acknowledged = unsettledConnection?.acknowledgedBytes ?? .max
+        // Who closes in good order reads to the end; a peer that refuses us has read nothing.
+        let isPolite = reason == .closedByPeer
+        var inDoubt = unsettled.filter { refused || !isPolite && $0.end > acknowledged }.flatMap(\.stanzas)
+        if batchInFlight { inDoubt += inFlight }
+        forgetUnsettled()
         inFlight = []
         logger.info(
             "link down",
@@ -263,29 +270,45 @@ package final class TCPLinkTransport: LinkTransport {
         offered = []
         counts.batchesSent += 1
         counts.stanzasSent += UInt64(inFlight.count)
-        guard let written = connections[id]?.write(inFlight) else { return }
+        guard let connection = connections[id] else { return }
+        if unsettledConnection !== connection {
+            forgetUnsettled()
+            unsettledConnection = connection
+        }
+        guard let written = connection.write(inFlight) else { return }
         written.assumeIsolated().whenSuccess {
             self.fromNetwork { self.batchWritten(id) }
         }
     }
 
     private func batchWritten(_ id: LinkConnectionID) {
-        if machine.isUnproven(id) {
-            for stanza in inFlight {
-                unproven.append(stanza)
-                unprovenBytes += stanza.byteCount
-            }
-            while unprovenBytes > configuration.unprovenBytes, let oldest = unproven.popFirst() {
-                unprovenBytes -= oldest.byteCount
-            }
+        if let connection = unsettledConnection, connection.id == id {
+            let batch = UnsettledBatch(end: connection.counter.sent, stanzas: inFlight)
+            unsettled.append(batch)
+            unsettledBytes += batch.bytes
         }
         inFlight = []
+        settle()
         machine.batchWritten(id, now: .now())
     }
 
-    private func forgetUnproven() {
-        unproven = []
-        unprovenBytes = 0
+    /// Forgets the batches that have certainly reached the peer's machine.
+    private func settle() {
+        guard let connection = unsettledConnection, !unsettled.isEmpty else { return }
+        connection.refreshAcknowledgement()
+        let isUnproven = connection.id.map { machine.isUnproven($0) } ?? false
+        while let oldest = unsettled.first {
+            let isSettled = !isUnproven && oldest.end <= connection.acknowledgedBytes
+            guard isSettled || unsettledBytes > configuration.unsettledBytes else { return }
+            unsettledBytes -= oldest.bytes
+            unsettled.removeFirst()
+        }
+    }
+
+    private func forgetUnsettled() {
+        unsettled = []
+        unsettledBytes = 0
+        unsettledConnection = nil
     }
 
     private func note(_ reason: LinkEnd) {
@@ -353,6 +376,15 @@ package final class TCPLinkTransport: LinkTransport {
         case .failed(let error): machine.readerFailed(id, error, now: .now())
         }
     }
+}
+
+/// A batch that the kernel has taken and the peer perhaps has not.
+private struct UnsettledBatch {
+    /// Where it ends, counted in bytes of its connection.
+    let end: UInt64
+    let stanzas: [Stanza]
+
+    var bytes: Int { stanzas.reduce(0) { $0 + $1.byteCount } }
 }
 
 extension TCPLinkTransport: LinkConnectionOwner {

@@ -45,6 +45,19 @@ import Testing
         #expect(other, "another source is not concerned")
     }
 
+    @Test func `a hundred thousand sources leave no memory behind`() throws {
+        var admission = ConnectionAdmission()
+        var most = 0
+        for number in 0..<100_000 {
+            let one = try source("10.\(number >> 16 & 255).\(number >> 8 & 255).\(number & 255)")
+            // A thousand a second; each is forgotten half a second after its connection.
+            _ = admission.admit(one, now: start + .milliseconds(Int64(number)))
+            admission.release(one)
+            most = max(most, admission.sources)
+        }
+        #expect(most <= 2_048)
+    }
+
     @Test func `IPv6 counts by network, mapped IPv4 as IPv4`() throws {
         #expect(try source("2001:db8:1:2::1") == source("2001:db8:1:2:ffff::9"))
         #expect(try source("2001:db8:1:2::1") != source("2001:db8:1:3::1"))

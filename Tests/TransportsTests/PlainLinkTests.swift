@@ -1,4 +1,5 @@
 import Blocks
+import Foundation
 import NIOCore
 import NIOPosix
 import TestSupport
@@ -90,6 +91,10 @@ import XMPP
         #expect(dialling.batchesSent == 6 && dialling.stanzasSent == 300 && accepting.stanzasReceived == 300)
         let plainBytes = up.reduce(0) { $0 + TestLink.message($1, bodyBytes: 300).byteCount }
         #expect(isCompressed ? dialling.bytesSent < UInt64(plainBytes / 10) : dialling.bytesSent == UInt64(plainBytes))
+        // Once the peer's machine has acknowledged everything, nothing would be in doubt; the dialler must also be sure
+        // that it is not refused any more, which the first stanza from the peer proves.
+        try await eventually { try await pair.dialler.status().stanzasUnacknowledged == 0 }
+        try await eventually { try await pair.acceptor.status().stanzasUnacknowledged == 0 }
         try await pair.close()
     }
 
@@ -264,6 +269,27 @@ import XMPP
         let status = try await link.status()
         #expect(status.lastError == LinkEnd.silent.sentence)
         try await peer.close()
+        try await link.close()
+        try await listener.close()
+    }
+
+    @Test func `what the peer's TCP had not acknowledged is in doubt, and everything else is there`() async throws {
+        let (link, listener, remote) = try await acceptor { $0.deadAfter = .seconds(1) }
+        let peer = try await RawPeer.dial(remote.host, remote.port, from: addresses[2], reads: false)
+        try await link.waitUntilConnected()
+        let sent = ids(2_000)
+        for id in sent { try await link.send([id], bodyBytes: 10_000) }
+        try await eventually(within: .seconds(30)) { link.disconnects.count == 1 }
+        let doubts = link.disconnects.first?.inDoubt ?? []
+        #expect(doubts.count >= 2, "the batch in flight, and what lay in the kernel")
+        let written = Array(sent.prefix { $0 != doubts.first })
+        #expect(doubts == Array(sent.dropFirst(written.count).prefix(doubts.count)), "in order, without a gap")
+        try await peer.channel.setOption(.autoRead, value: true).get()
+        try await peer.waitUntilClosed()
+        let text = peer.text
+        #expect(written.count > 10)
+        #expect(written.allSatisfy { text.contains(" id='\($0)'") }, "what is not in doubt has arrived")
+        #expect(text.components(separatedBy: "</message>").count - 1 >= written.count)
         try await link.close()
         try await listener.close()
     }
