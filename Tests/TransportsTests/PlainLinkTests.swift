@@ -458,7 +458,7 @@ import XMPP
         try await link.waitUntilConnected()
         let clock = ContinuousClock()
         let took = try await clock.measure { try await link.close() }
-        #expect(took < .seconds(3))
+        #expect(took < .seconds(20), "the close timeout here is half a second")
         #expect(peer.text == "</stream:stream>")
         try await peer.close()
         try await listener.close()

@@ -281,13 +281,13 @@ import XMPP
         let started = ContinuousClock.now
         let hello: [UInt8] = [0x16, 0x03, 0x01, 0x01, 0x00, 0x01]
         var sent = 0
-        while !loris.isClosed, ContinuousClock.now - started < .seconds(10) {
+        while !loris.isClosed, ContinuousClock.now - started < .seconds(20) {
             if sent < hello.count { try? await loris.send([hello[sent]]) }
             sent += 1
             try await Task.sleep(for: .milliseconds(50))
         }
         #expect(loris.isClosed)
-        #expect(ContinuousClock.now - started < .seconds(5))
+        #expect(ContinuousClock.now - started < .seconds(15))
 
         // Many silent ones from one address: only a few are kept, and the peer still gets in.
         var silent: [RawPeer] = []
