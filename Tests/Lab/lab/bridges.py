@@ -117,7 +117,11 @@ class Bridge:
                 return False
             if self.setup.proof != "component":
                 return await answers(self.setup.listen, PORT)
-            proved = [stream for stream in self.status()["local"]["streams"] if stream["pairs"]]
+            try:
+                streams = self.status()["local"]["streams"]
+            except LabError:  # it says itself that it may still be starting
+                return False
+            proved = [stream for stream in streams if stream["pairs"]]
             return len(proved) == len(self.setup.peer_domains)
 
         await self.daemon.ready(ready)
