@@ -61,6 +61,9 @@ TEXTS = ["plain", "Grüße, Æøå", "Привет, мир", "日本語の本文
 async def messages(federation: Federation):
     """100 messages each way, many alphabets: all arrive once, unchanged and in order."""
     async with federation.users() as (romeo, juliet):
+        # Prosody 0.12 sends what comes right after SASL EXTERNAL before what it queued until then, so the streams are
+        # opened first; without a bridge it is the same.
+        await talk(romeo, juliet, "first words")
         count = 100
         sent = {romeo: [], juliet: []}
         for number in range(count):
@@ -70,10 +73,10 @@ async def messages(federation: Federation):
             await asyncio.sleep(0)
         for sender, receiver in ((romeo, juliet), (juliet, romeo)):
             await receiver.until(f"{count} messages from {sender.bare}",
-                                 lambda: len(receiver.from_user(sender.bare)) >= count)
+                                 lambda: len(receiver.from_user(sender.bare)) > count)
         await asyncio.sleep(0.3)  # a duplicate would come right behind
         for sender, receiver in ((romeo, juliet), (juliet, romeo)):
-            arrived = [(m.id, m.body) for m in receiver.from_user(sender.bare)]
+            arrived = [(m.id, m.body) for m in receiver.from_user(sender.bare)[1:]]
             expect_equal(arrived, sent[sender], f"messages from {sender.bare}")
             expect_equal({m.sender for m in receiver.from_user(sender.bare)}, {sender.full}, "senders")
 

@@ -41,6 +41,7 @@ class Variant:
 
 VARIANTS = {variant.name: variant for variant in [
     Variant("prosody", "prosody", "dialback", "direct"),
+    Variant("prosody", "prosody", "external", "direct"),
     Variant("ejabberd", "prosody", "starttls", "direct"),
     Variant("ejabberd", "prosody", "external", "direct"),
     Variant("prosody", "prosody", "dialback", "plain"),
