@@ -145,7 +145,7 @@ def accounts_of_bytes(federation: Federation):
         status = site.bridge.status()
         peer = status["peers"][0]
         rows.append((f"{site.name} → {far.name}", status["local"]["bytes-from-server"], peer["link"]["bytes-sent"]))
-    say("\nBytes, as `skywave status --json` tells them")
+    say("\nBytes, as `skywave status --json` tells them (XML from the servers; everything on the link, its TLS handshake included)")
     say(f"   {'':<20}{'the server wrote':>18}{'the link carried':>20}{'':>10}")
     for label, wrote, carried in rows:
         share = f"{100 * carried / wrote:.0f} %" if wrote else "–"

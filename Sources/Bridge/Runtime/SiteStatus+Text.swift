@@ -17,6 +17,7 @@ extension SiteStatus {
                     ("server", .string(server)), ("attachment", .string(attachment)),
                     ("connections", .count(localConnections)), ("refused-connections", .count(refusedConnections)),
                     ("stanzas-from-server", .count(stanzasFromServer)), ("stanzas-to-server", .count(stanzasToServer)),
+                    ("bytes-from-server", .count(bytesFromServer)),
                     ("queued-stanzas", .count(local.queuedStanzas)), ("queued-bytes", .count(local.queuedBytes)),
                     ("link-pauses", .count(linkPauses)), ("streams", .array(local.streams.map(\.json))),
                     ("queues", .array(local.queues.map(\.json))),

@@ -24,6 +24,8 @@ package struct SiteStatus: Sendable {
     package var localConnections: Int
     package var refusedConnections: UInt64
     package var stanzasFromServer: UInt64
+    /// XML that the server wrote to the bridge, without what TLS adds: to be held against the bytes on the links.
+    package var bytesFromServer: UInt64
     package var stanzasToServer: UInt64
     package var linkPauses: UInt64
     package var peers: [Peer]
@@ -37,7 +39,8 @@ extension SiteRuntime {
             server: configuration.server.description,
             attachment: configuration.attachment == .server ? "s2s" : "component", local: local.snapshot,
             localConnections: connections.count, refusedConnections: counters.refusedConnections,
-            stanzasFromServer: counters.localStanzasReceived, stanzasToServer: counters.localStanzasSent,
+            stanzasFromServer: counters.localStanzasReceived,
+            bytesFromServer: counters.localBytesReceived, stanzasToServer: counters.localStanzasSent,
             linkPauses: counters.linkPauses,
             peers: peers.map { peer in
                 SiteStatus.Peer(
