@@ -111,6 +111,49 @@ class ProsodyPair(Pair):
                 servers.start_prosody, self.directory / domain, address, domain, self.tls)))
 
 
+class SkywavePair(Pair):
+    """Two Prosody servers with a bridge beside each; the relay is between the bridges. What a server and its own bridge say
+    to each other stays on the site and is not counted."""
+
+    def __init__(self, directory, one_way_delay, skywave, deflate=False, tls=False):
+        super().__init__(directory, one_way_delay)
+        self.skywave, self.deflate, self.tls = skywave, deflate, tls
+
+    async def start(self):
+        self.started(servers.start_names(
+            self.directory / "names", {"alpha.example": servers.BRAVO_BRIDGE, "bravo.example": servers.ALPHA_BRIDGE}))
+        for address, domain in ((servers.ALPHA, "alpha.example"), (servers.BRAVO, "bravo.example")):
+            self.started(await asyncio.to_thread(servers.start_prosody, self.directory / domain, address, domain))
+        self.processes = await asyncio.to_thread(
+            start_skywave_bridges, self.directory, self.skywave, servers.TO_BRAVO, self.deflate, self.tls, self.started)
+
+    async def link(self):
+        # What the first message needs inside its site is done by now; it waits for the link alone.
+        await asyncio.sleep(1.0)
+        port = servers.LINK_PORT
+        self.relays.append(await Relay(
+            (servers.TO_BRAVO, port), (servers.BRAVO_BRIDGE, port), "alpha", self.ledger, self.delay).start())
+
+
+def start_skywave_bridges(directory, skywave, dialled, deflate=False, tls=False, started=lambda process: process):
+    """The bridge of alpha, which dials `dialled`, and that of bravo, which listens."""
+    ends = [
+        ("alpha.example", servers.ALPHA, servers.ALPHA_BRIDGE, "bravo.example",
+         f'connect = "{dialled}:{servers.LINK_PORT}"\nreconnect = {{ min = "100ms", max = "200ms" }}'),
+        ("bravo.example", servers.BRAVO, servers.BRAVO_BRIDGE, "alpha.example",
+         f'listen = "{servers.BRAVO_BRIDGE}:{servers.LINK_PORT}"'),
+    ]
+    identities = [
+        servers.make_link_identity(skywave, directory / f"link-{end[0]}", f"bridge.{end[0]}") for end in ends
+    ] if tls else []
+    processes = []
+    for index, (site, server, listen, peer, link) in reversed(list(enumerate(ends))):
+        identity = (*identities[index], identities[1 - index][0]) if tls else None
+        processes.append(started(servers.start_skywave(
+            skywave, directory / f"bridge-{site}", site, server, listen, peer, link, deflate, identity)))
+    return processes
+
+
 async def measure_start(make_pair, directory, one_way_delay):
     """(bytes, connections, direction changes, seconds from the first connection attempt to the delivery)"""
     async with make_pair(directory, one_way_delay) as pair:
@@ -148,16 +191,18 @@ async def measure_chat(make_pair, directory, count=100):
         return (pair.ledger.total - before) / count, written / count
 
 
-async def cold_start_and_chat(name, make_pair, root, round_trip):
+async def start_figures(name, make_pair, root, round_trip):
     size, connections, changes, quick = await measure_start(make_pair, root / f"{name}-start", 0.0)
     _, _, _, slow = await measure_start(make_pair, root / f"{name}-delayed", round_trip / 2)
     report(f"start-bytes-{name}", size, "bytes")
     report(f"start-round-trips-{name}", max(slow - quick, 0) / round_trip, "round-trips")
     report(f"start-direction-changes-{name}", changes, "changes")
     report(f"start-connections-{name}", connections, "connections")
+
+async def chat_figures(name, make_pair, root):
     per_message, written = await measure_chat(make_pair, root / f"{name}-chat")
     report(f"chat-bytes-per-message-{name}", per_message, "bytes")
-    return written
+    report(f"chat-bytes-written-{name}", written, "bytes")
 
 
 async def run_load(binary, arguments, messages, watched):
@@ -184,7 +229,7 @@ async def run_load(binary, arguments, messages, watched):
     return {key: float(value) for key, value in zip(words[::2], words[1::2])}, used
 
 
-async def measure_flow(name, directory, binaries, messages, start, arguments, target_cpu=None):
+async def measure_flow(name, directory, load, messages, start, arguments, target_cpu=None):
     """Messages/s, CPU seconds per 100 000 messages and peak memory of a pair of processes; returns the CPU seconds."""
     with contextlib.ExitStack() as stack:
         watched = []
@@ -192,7 +237,7 @@ async def measure_flow(name, directory, binaries, messages, start, arguments, ta
             stack.callback(process.stop)
             if is_watched:
                 watched.append(process)
-        figures, cpu = await run_load(binaries / "skywave-load", arguments, messages, watched)
+        figures, cpu = await run_load(load, arguments, messages, watched)
         cpu = cpu * 100_000 / figures["messages"]
         memory = sum(process.memory_kilobytes() for process in watched) / 1024
         report(f"flow-rate-{name}", figures["rate"], "messages/s")
@@ -210,6 +255,20 @@ def start_prosody_flow(directory):
     return started
 
 
+def start_skywave_flow(skywave, deflate, tls):
+    """Two bridges whose servers are both played by skywave-load."""
+    def start(directory):
+        bridges = start_skywave_bridges(directory, skywave, servers.BRAVO_BRIDGE, deflate, tls)
+        return [(process, True) for process in bridges]
+    return start
+
+
+SKYWAVE_FLOW = [
+    "servers", "--sender-listen", f"{servers.ALPHA}:{servers.S2S_PORT}", "--sender-domain", "alpha.example",
+    "--sender-bridge", f"{servers.ALPHA_BRIDGE}:{servers.S2S_PORT}",
+    "--receiver-listen", f"{servers.BRAVO}:{servers.S2S_PORT}", "--receiver-domain", "bravo.example",
+]
+
 PROSODY_FLOW = [
     "components", "--sender", f"{servers.ALPHA}:{servers.COMPONENT_PORT}", "--sender-domain", "load.alpha.example",
     "--receiver", f"{servers.BRAVO}:{servers.COMPONENT_PORT}", "--receiver-domain", "load.bravo.example",
@@ -219,21 +278,55 @@ PROSODY_FLOW = [
 
 async def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--binaries", type=Path, help="directory of skywave and skywave-load")
+    parser.add_argument("--binaries", type=Path, required=True, help="directory of skywave and skywave-load")
     parser.add_argument("--round-trip", type=float, default=1.0, help="delay of one round trip in the start measurement, s")
     parser.add_argument("--messages", type=int, default=100_000, help="messages of the flow")
-    parser.add_argument("--only", nargs="*", help="names of the measurements to run")
+    parser.add_argument("--only", nargs="*", help="measurements to run: start, chat, flow")
     arguments = parser.parse_args()
+    unknown = set(arguments.only or []) - {"start", "chat", "flow"}
+    if unknown:
+        parser.error(f"unknown measurement {sorted(unknown)[0]}: start, chat, flow")
+    wanted = set(arguments.only or ["start", "chat", "flow"])
+    skywave = arguments.binaries.resolve() / "skywave"
+    ours = {"plain": {}, "deflate": {"deflate": True}, "tls": {"tls": True}}
+    pairs = {
+        "prosody-plain": lambda d, delay: ProsodyPair(d, delay, tls=False),
+        "prosody-tls": lambda d, delay: ProsodyPair(d, delay, tls=True),
+        **{f"skywave-{name}": lambda d, delay, options=options: SkywavePair(d, delay, skywave, **options)
+           for name, options in ours.items()},
+    }
+    failures = 0
+
+    async def attempt(name, measurement):
+        """One figure that cannot be had does not keep the others from being measured."""
+        nonlocal failures
+        try:
+            return await measurement
+        except (OSError, RuntimeError, TimeoutError, ConnectionError, subprocess.CalledProcessError) as error:
+            failures += 1
+            print(f"not measured: {name}: {type(error).__name__} {error}", flush=True)
+
     with tempfile.TemporaryDirectory(prefix="skywave-bench-") as root:
         root = Path(root)
-        for name, tls in (("prosody-plain", False), ("prosody-tls", True)):
-            await cold_start_and_chat(
-                name, lambda d, delay, tls=tls: ProsodyPair(d, delay, tls), root, arguments.round_trip)
-        if arguments.binaries:
-            await measure_flow(
-                "prosody-plain", root / "prosody-flow", arguments.binaries, arguments.messages, start_prosody_flow,
-                PROSODY_FLOW)
+        for name, make_pair in pairs.items():
+            if "start" in wanted:
+                await attempt(f"start {name}", start_figures(name, make_pair, root, arguments.round_trip))
+            if "chat" in wanted:
+                await attempt(f"chat {name}", chat_figures(name, make_pair, root))
+        if "flow" in wanted:
+            load, count = arguments.binaries.resolve() / "skywave-load", arguments.messages
+            theirs = await attempt("flow prosody-plain", measure_flow(
+                "prosody-plain", root / "flow-prosody", load, count, start_prosody_flow, PROSODY_FLOW))
+            for name, options in ours.items():
+                start = start_skywave_flow(skywave, options.get("deflate", False), options.get("tls", False))
+                # The target is for the same flow: in the clear, as the Prosody pair's.
+                target = theirs / 5 if theirs and name == "plain" else None
+                cpu = await attempt(f"flow skywave-{name}", measure_flow(
+                    f"skywave-{name}", root / f"flow-skywave-{name}", load, count, start, SKYWAVE_FLOW, target))
+                if cpu and theirs:
+                    report(f"flow-cpu-ratio-skywave-{name}", cpu / theirs, "of-prosody", "<= 0.20" if target else None)
+    return failures
 
 
 if __name__ == "__main__":
-    asyncio.run(main())
+    sys.exit(1 if asyncio.run(main()) else 0)

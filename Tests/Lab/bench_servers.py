@@ -1,6 +1,7 @@
 """Starts and stops the servers of the side-by-side measurements: dnsmasq, Prosody, Skywave; and a component as their user."""
 
 import asyncio
+import base64
 import hashlib
 import os
 import re
@@ -125,6 +126,47 @@ def start_prosody(directory, address, domain, tls=False) -> Process:
     process = Process("prosody", ["prosody", "-F", "--config", str(directory / "prosody.cfg.lua")], directory)
     wait_for_port(address, COMPONENT_PORT)
     wait_for_port(address, S2S_PORT)
+    return process
+
+
+def fingerprint(certificate) -> str:
+    """SHA-256 of a PEM file's first certificate, hexadecimal: by it the other bridge knows this one."""
+    body = Path(certificate).read_text().split("-----BEGIN CERTIFICATE-----")[1].split("-----END")[0]
+    return hashlib.sha256(base64.b64decode(body)).hexdigest()
+
+
+def make_link_identity(skywave, directory, name):
+    """A certificate and key for a bridge's end of the link, as its user makes them."""
+    subprocess.run(
+        [str(skywave), "pki", "--out", str(directory), "--link", name], check=True, stdout=subprocess.DEVNULL)
+    return Path(directory) / "link.crt", Path(directory) / "link.key"
+
+
+def start_skywave(skywave, directory, site, server, listen, peer, link, deflate=False, tls=None) -> Process:
+    """A bridge at `listen` for the domain `site` whose server is at `server`; `link` is its transport's `connect` or `listen`
+    line, `tls` the certificate and key of its own and the certificate of the other end."""
+    directory = Path(directory)
+    directory.mkdir(parents=True, exist_ok=True)
+    lines = [
+        "[site]", f'domains = ["{site}", "load.{site}"]', f'server = {{ host = "{server}", port = {S2S_PORT} }}',
+        f'listen = "{listen}:{S2S_PORT}"', f'state = "{directory}/state"',
+        "[site.tls]", 'mode = "off"', 'authentication = "dialback"',
+        "[[peer]]", f'name = "{peer.split(".")[0]}"', f'domains = ["{peer}", "*.{peer}"]', 'dialect = "xep"',
+        "[peer.transport]", 'kind = "tcp"', link,
+    ]
+    if tls is None:
+        lines += ["insecure = true", 'addresses = ["127.0.0.0/8"]']
+    if deflate:
+        lines += ["[peer.transport.compression]", "deflate = true", "level = 6"]
+    if tls is not None:
+        certificate, key, other = tls
+        lines += ["[peer.transport.tls]", f'certificate = "{certificate}"', f'key = "{key}"',
+                  f'fingerprints = ["{fingerprint(other)}"]']
+    lines += ["[admin]", f'socket = "{directory}/admin.sock"']
+    configuration = directory / "skywave.toml"
+    configuration.write_text("\n".join(lines) + "\n")
+    process = Process("skywave", [str(skywave), "run", "--config", str(configuration)], directory)
+    wait_for_port(listen, S2S_PORT)
     return process
 
 
