@@ -1,0 +1,1 @@
+../Fuzz/FuzzLinkReader/LinkReaderProperties.swift
