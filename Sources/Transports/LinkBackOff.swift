@@ -16,10 +16,11 @@ package struct LinkBackOff: Equatable, Sendable {
         random = seed
     }
 
-    /// The wait after `failures` failures in a row; 0 after a connection that had worked.
+    /// The wait after `failures` failures in a row, 0 after a connection that had worked: at most twice the minimum at
+    /// first, doubled with each further failure.
     package mutating func delay(failures: Int) -> TimeAmount {
         var step = minimum
-        for _ in 0...min(failures, 62) where step < maximum {
+        for _ in 0..<min(max(failures, 1), 62) where step < maximum {
             let doubled = step.multipliedReportingOverflow(by: 2)
             step = doubled.overflow ? maximum : min(doubled.partialValue, maximum)
         }
