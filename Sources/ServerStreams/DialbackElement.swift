@@ -51,6 +51,8 @@ package struct DialbackVerification: Equatable, Sendable {
     package var key: String
     /// The stream that waits for the answer.
     package var connection: ConnectionID
+    /// It was asked before, on a stream that ended without an answer.
+    package var isRepeated = false
 }
 
 /// A `db:result` or `db:verify` as received.

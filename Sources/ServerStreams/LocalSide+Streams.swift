@@ -174,7 +174,7 @@ extension LocalSide {
             outbound.machine.connectionClosed()
             let questions = outbound.machine.takeQuestions()
             self.carrierClosed(outbound, outbound.machine.endReason, reason, unsent: unsent)
-            for question in questions { self.answer(question, .error(.remoteServerTimeout)) }
+            for question in questions { self.askAgain(question) }
         case let component as ComponentConnection:
             component.machine.connectionClosed()
             self.carrierClosed(component, component.machine.endReason, reason, unsent: unsent)
@@ -287,6 +287,18 @@ extension LocalSide {
         }
         route.questions.append(question)
         self.ensure(route)
+    }
+
+    /// A stream ended with the question open. That may have been chance – the server closes idle streams as well – so one
+    /// more try is due before the server is told that its claim failed (XEP-0220 §2.1.2).
+    private mutating func askAgain(_ question: DialbackVerification) {
+        guard !question.isRepeated, self.connections[question.connection] is InboundConnection else {
+            self.answer(question, .error(.remoteServerTimeout))
+            return
+        }
+        var repeated = question
+        repeated.isRepeated = true
+        self.ask(repeated)
     }
 
     /// Brings an answer back to the stream on which the key had come; that may be gone (XEP-0220 §2.1.2).

@@ -228,6 +228,14 @@ extension OutboundStreamStateMachine {
                 return .none
             }
             let question = self.openQuestions.remove(at: match).question
+            if case .error(let condition) = answer {
+                // Whatever is wrong there, the one who claimed the domain hears that nobody vouches (XEP-0220 §2.4).
+                let text =
+                    "the server of \(pair.local) does not answer for it (\(condition.rawValue)); "
+                    + "compare [site] domains with the server's configuration"
+                actions.append(.note(LocalNote(.dialbackRefused, .warning, self.connection, text)))
+                return .verified(question, .error(.remoteServerNotFound))
+            }
             if answer == .valid, self.authorizedPairs.isEmpty { actions.append(.authenticated(self.connection)) }
             return .verified(question, answer)
         case .result:

@@ -255,6 +255,37 @@ import XMPP
         #expect(side.actions.closes.isEmpty)
     }
 
+    @Test("A question that was lost with its stream is asked once more, then the claim fails")
+    func lostQuestion() {
+        var side = self.opened()
+        _ = side.receive(1, "<db:result from='ship.example' to='hq.example'>k</db:result>")
+        _ = side.dialed(0, 2)
+        _ = side.open(2, id: "srv")
+        _ = side.receive(2, "<stream:features/>")
+        let actions = side.closed(2)
+        #expect(actions.written(1).isEmpty)
+        #expect(actions.dials == [1])
+        _ = side.dialed(1, 3)
+        _ = side.open(3, id: "srv2")
+        #expect(side.receive(3, "<stream:features/>").written(3).contains("id='fresh'"))
+        #expect(side.closed(3).written(1).contains("<remote-server-timeout "))
+        #expect(side.actions.dials == [0, 1])
+    }
+
+    @Test("An authoritative server that answers with an error leaves the claim without a voucher")
+    func errorAnswer() {
+        var side = self.opened()
+        _ = side.receive(1, "<db:result from='ship.example' to='hq.example'>k</db:result>")
+        _ = side.dialed(0, 2)
+        _ = side.open(2, id: "srv")
+        _ = side.receive(2, "<stream:features/>")
+        let error = "<error type='cancel'><item-not-found xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/></error>"
+        let actions = side.receive(
+            2, "<db:verify from='ship.example' to='hq.example' id='fresh' type='error'>\(error)</db:verify>")
+        #expect(actions.written(1).contains("type='error'><error type='cancel'><remote-server-not-found "))
+        #expect(actions.closes.isEmpty)
+    }
+
     struct Misaddressed: Sendable, CustomTestStringConvertible {
         var from: String
         var to: String

@@ -1,0 +1,1 @@
+../Fuzz/FuzzDialback/DialbackProperties.swift
