@@ -48,19 +48,16 @@ struct LocalListenerTests {
         try await TwoSites.with(site: "limits = { negotiation-timeout = \"1s\" }") { sites in
             let address = try #require(sites.alphaBridge.localAddresses.first)
             let ends = Ends()
+            let started = NIODeadline.now()
             let channel = try await Self.stranger(address, sites.group, ends)
-            let header = Array("<?xml version='1.0'?><stream:stream xmlns='jabber:server' ".utf8)
+            channel.writeAndFlush(ByteBuffer(string: "<stream:stream xmlns='jabber:server'"), promise: nil)
             let writing = sites.group.next().scheduleRepeatedTask(initialDelay: .zero, delay: .milliseconds(50)) { _ in
-                // One byte at a time; after the header's start it is white space within the tag.
-                let written = Int(NIODeadline.now().uptimeNanoseconds / 50_000_000) % header.count
-                _ = written
+                // White space within the tag, one byte at a time, for ever.
                 channel.writeAndFlush(ByteBuffer(string: " "), promise: nil)
             }
-            let started = NIODeadline.now()
             try await eventually("the slow stranger was ended") { ends.count.load(ordering: .relaxed) == 1 }
             writing.cancel()
-            #expect(NIODeadline.now() - started < .seconds(8))
-            #expect(NIODeadline.now() - started > .milliseconds(500))
+            #expect(NIODeadline.now() - started >= .seconds(1), "not before its deadline")
             sites.alpha.send(Stanzas.message("romeo@alpha.example/a", "juliet@bravo.example", "still here"))
             try await eventually("others are served") { sites.bravo.received.count == 1 }
         }
