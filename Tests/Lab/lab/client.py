@@ -26,6 +26,7 @@ class Received:
     id: str
     body: str
     condition: str  # of an error, else empty
+    text: str  # of an error: what it says in words, else empty
     stanza: object = field(repr=False, compare=False)
 
 
@@ -95,7 +96,8 @@ class Client:
     def _received(stanza, body: str) -> Received:
         kind = stanza.xml.get("type", "")
         condition = stanza["error"]["condition"] if kind == "error" else ""
-        return Received(time.monotonic(), stanza["from"].full, kind, stanza["id"], body, condition, stanza)
+        text = stanza["error"]["text"] if kind == "error" else ""
+        return Received(time.monotonic(), stanza["from"].full, kind, stanza["id"], body, condition, text, stanza)
 
     async def until(self, what: str, condition, patience: float = PATIENCE):
         """Waits until `condition()` gives something true, and returns that."""
