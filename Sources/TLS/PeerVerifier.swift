@@ -23,14 +23,14 @@ struct PeerVerifier {
     /// verified before.
     func failureWithoutChain(of leaf: Certificate) -> Failure? {
         if let damage = leaf.names.damage {
-            return Failure(code: X509_V_ERR_APPLICATION_VERIFICATION, sentence: damage)
+            return Failure(code: X509_V_ERR_CERT_REJECTED, sentence: damage)
         }
         switch self.configuration.trust {
         case .fingerprints(let fingerprints):
             guard !fingerprints.contains(leaf.fingerprint) else { return nil }
             let text = leaf.identities(failure: nil).fingerprintText
             return Failure(
-                code: X509_V_ERR_APPLICATION_VERIFICATION, sentence: "its fingerprint \(text) is not one of the pinned")
+                code: X509_V_ERR_CERT_REJECTED, sentence: "its fingerprint \(text) is not one of the pinned")
         case .certificateAuthorities, .systemRoots:
             guard leaf.notBefore <= self.now else { return self.notYetValid(leaf) }
             guard leaf.notAfter >= self.now else { return self.expired(leaf) }
@@ -67,7 +67,8 @@ struct PeerVerifier {
         // What the operator put into the file is trusted, whether it signed itself or not.
         unsafe X509_VERIFY_PARAM_set_flags(parameters, UInt(X509_V_FLAG_PARTIAL_CHAIN))
         unsafe X509_VERIFY_PARAM_set_depth(parameters, 8)
-        unsafe X509_VERIFY_PARAM_set_auth_level(parameters, 1)
+        // 112 bits: no SHA-1 in the chain, no RSA below 2048 bits.
+        unsafe X509_VERIFY_PARAM_set_auth_level(parameters, 2)
         unsafe X509_VERIFY_PARAM_set_time(parameters, Int(self.now))
         guard unsafe X509_verify_cert(context) != 1 else { return nil }
         let code = unsafe X509_STORE_CTX_get_error(context)
@@ -101,7 +102,7 @@ struct PeerVerifier {
             return Failure(code: code, sentence: "its authority \(certificate.issuer) is not trusted")
         case X509_V_ERR_CERT_SIGNATURE_FAILURE:
             return Failure(
-                code: code, sentence: "its signature is not from the trusted authority of the name \(certificate.issuer)")
+                code: code, sentence: "its signature is not that of the trusted authority \(certificate.issuer)")
         case X509_V_ERR_INVALID_PURPOSE:
             return Failure(code: code, sentence: "it was issued for another use than this")
         default:

@@ -27,6 +27,10 @@ import CShims
     /// The first key of a PEM file. A key under a passphrase is refused: nobody is there to be asked.
     package static func load(file path: String) throws(TLSError) -> PrivateKey {
         let pem = try PEMFile.read(path)
+        // The decoder has no clear word for it.
+        guard String(decoding: pem, as: UTF8.self).contains("PRIVATE KEY-----") else {
+            throw TLSError(.fileMalformed, "\(path): contains no PEM private key (-----BEGIN PRIVATE KEY-----)")
+        }
         OpenSSLErrors.clear()
         let bio = unsafe BIO_new_mem_buf(pem, Int32(clamping: pem.count))
         defer { unsafe BIO_free(bio) }
@@ -43,9 +47,6 @@ import CShims
             let reason = OpenSSLErrors.take()
             if wasAsked {
                 throw TLSError(.fileMalformed, "\(path): the key is protected by a passphrase; remove it first")
-            }
-            if reason.contains(where: { $0.library == ERR_LIB_PEM && $0.reason == PEM_R_NO_START_LINE }) {
-                throw TLSError(.fileMalformed, "\(path): contains no PEM private key (-----BEGIN PRIVATE KEY-----)")
             }
             throw TLSError(.fileMalformed, "\(path): the key is damaged: \(reason.first?.text ?? "unknown reason")")
         }

@@ -1,3 +1,5 @@
+package import NIOCore
+
 /// A version of TLS. Older ones than these are never spoken.
 package enum TLSVersion: Sendable, Comparable, CustomStringConvertible {
     case v1_2
@@ -72,6 +74,8 @@ package struct TLSConfiguration: Sendable {
     package var acceptsExpiredIdentity = false
     /// Greatest number of plain bytes that wait for the end of the handshake, per connection.
     package var pendingBytesLimit = 1 << 20
+    /// Longest wait for the socket to take what is left when a channel is closed.
+    package var closeTimeout = TimeAmount.seconds(5)
 
     package init(
         role: Role, identities: [Identity] = [], trust: Trust = .systemRoots,

@@ -286,7 +286,8 @@ import XMPP
             guard let identityName else { return context.identities.first }
             return context.identity(named: identityName)
         case .server:
-            let asked = unsafe SSL_get_servername(self.ssl, TLSEXT_NAMETYPE_host_name).map { unsafe String(cString: $0) }
+            let name = unsafe SSL_get_servername(self.ssl, TLSEXT_NAMETYPE_host_name)
+            let asked = unsafe name.map { unsafe String(cString: $0) }
             return asked.flatMap(context.identity(named:)) ?? self.identityName.flatMap(context.identity(named:))
                 ?? context.identities.first
         }

@@ -73,8 +73,9 @@ import XMPP
             case .none: SSL_VERIFY_NONE
             }
         unsafe SSL_CTX_set_verify(pointer, mode, nil)
-        var isAccepted = unsafe skywave_context_set_versions(
-            pointer, configuration.minimumVersion.number, configuration.maximumVersion.number) == 1
+        var isAccepted =
+            unsafe skywave_context_set_versions(
+                pointer, configuration.minimumVersion.number, configuration.maximumVersion.number) == 1
         let ciphers = "ECDHE+AESGCM:ECDHE+CHACHA20:!aNULL"
         isAccepted = unsafe SSL_CTX_set_cipher_list(pointer, ciphers) == 1 && isAccepted
         isAccepted = unsafe SSL_CTX_set_ciphersuites(pointer, configuration.cipherSuites) == 1 && isAccepted

@@ -13,8 +13,8 @@ enum TLSFailureText {
             if let error = self.known(entry.reason, peer: peer, isHandshake: isHandshake) { return error }
         }
         let text = entries.map(\.text).joined(separator: ", ")
-        return TLSError(
-            .protocolFailure, isHandshake ? "the TLS handshake with \(peer) failed: \(text)" : "TLS with \(peer): \(text)")
+        let beginning = isHandshake ? "the TLS handshake with \(peer) failed" : "TLS with \(peer) failed"
+        return TLSError(.protocolFailure, "\(beginning): \(text)")
     }
 
     /// Reasons above it are alerts that the peer sent (`SSL_AD_REASON_OFFSET`).
@@ -69,7 +69,7 @@ enum TLSFailureText {
 
     private static let certificateAlerts: [Int32: String] = [
         41: "there is none",
-        42: "it is damaged, or its names do not fit",
+        42: "it is damaged, or not the one that is expected there",
         43: "its type is not supported",
         44: "it was revoked",
         45: "it expired or is not valid yet",

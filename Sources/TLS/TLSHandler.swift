@@ -9,16 +9,13 @@ package import NIOCore
 /// - A fatal error is fired as ``TLSError`` and the channel closed, after the alert for the peer was sent.
 /// - The end of the peer's data fires `ChannelEvent.inputClosed` where the channel allows half closure, and closes the
 ///   channel where it does not. An end without close_notify is reported as ``TLSError/Code/truncated`` first.
-/// - `close` says close_notify, waits until it was written (at most ``closeTimeout``), then closes the channel.
+/// - `close` says close_notify, waits until it was written (at most ``TLSConfiguration/closeTimeout``), then closes the channel.
 /// - A deadline for the handshake is the owner's: only he knows what else must be done by then.
 package final class TLSHandler: ChannelDuplexHandler, RemovableChannelHandler {
     package typealias InboundIn = ByteBuffer
     package typealias InboundOut = ByteBuffer
     package typealias OutboundIn = ByteBuffer
     package typealias OutboundOut = ByteBuffer
-
-    /// Longest wait for the socket to take what is left when the channel is closed.
-    package static let closeTimeout = TimeAmount.seconds(5)
 
     private enum State {
         /// Not active yet.
@@ -121,9 +118,14 @@ package final class TLSHandler: ChannelDuplexHandler, RemovableChannelHandler {
     }
 
     package func channelInactive(context: ChannelHandlerContext) {
-        self.endOfInput(context, hasNotice: false)
+        let wasState = self.state
         self.state = .closing
         self.failPending(TLSError(.closed, "the connection is closed"))
+        switch wasState {
+        case .handshaking, .establishing: context.fireErrorCaught(self.endDuringHandshake)
+        case .established: if !self.isInputClosed { context.fireErrorCaught(self.endWithoutNotice) }
+        case .idle, .closing: break
+        }
         context.fireChannelInactive()
     }
 
@@ -211,9 +213,9 @@ package final class TLSHandler: ChannelDuplexHandler, RemovableChannelHandler {
         let bytes = self.plaintext
         self.plaintext = ByteBuffer()
         context.fireChannelRead(self.wrapInboundOut(bytes))
-        // Memory that nobody kept is used again.
+        // Memory that nobody kept is used again; a reader inside the call may have begun a new buffer.
         guard self.plaintext.capacity == 0 else { return }
-        self.plaintext = bytes
+        self.plaintext = consume bytes
         self.plaintext.clear()
     }
 
@@ -242,18 +244,12 @@ package final class TLSHandler: ChannelDuplexHandler, RemovableChannelHandler {
         case .idle, .closing:
             return
         case .handshaking, .establishing:
-            self.fail(
-                TLSError(
-                    .truncated,
-                    "\(self.serverName ?? "the peer") closed the connection during the TLS handshake"), context)
+            self.fail(self.endDuringHandshake, context)
             return
         case .established:
             break
         }
-        if !hasNotice {
-            context.fireErrorCaught(
-                TLSError(.truncated, "\(self.serverName ?? "the peer") cut the connection without a TLS close_notify"))
-        }
+        if !hasNotice { context.fireErrorCaught(self.endWithoutNotice) }
         guard case .established = self.state else { return }
         let option = try? context.channel.syncOptions?.getOption(.allowRemoteHalfClosure)
         if option == true && context.channel.isActive {
@@ -261,6 +257,14 @@ package final class TLSHandler: ChannelDuplexHandler, RemovableChannelHandler {
         } else {
             self.close(context: context, mode: .all, promise: nil)
         }
+    }
+
+    private var endDuringHandshake: TLSError {
+        TLSError(.truncated, "\(self.serverName ?? "the peer") closed the connection during the TLS handshake")
+    }
+
+    private var endWithoutNotice: TLSError {
+        TLSError(.truncated, "\(self.serverName ?? "the peer") cut the connection without a TLS close_notify")
     }
 
     // MARK: Writing
@@ -281,7 +285,8 @@ package final class TLSHandler: ChannelDuplexHandler, RemovableChannelHandler {
         let limit = self.context.configuration.pendingBytesLimit
         if self.pendingBytes > limit {
             self.fail(
-                TLSError(.bufferFull, "more than \(limit) bytes were written before the TLS handshake was done"), context)
+                TLSError(.bufferFull, "more than \(limit) bytes were written before the TLS handshake was done"),
+                context)
         }
     }
 
@@ -402,7 +407,7 @@ package final class TLSHandler: ChannelDuplexHandler, RemovableChannelHandler {
             written.futureResult.assumeIsolated().whenComplete { _ in context.close(mode: mode, promise: promise) }
             return
         }
-        let timer = context.eventLoop.assumeIsolated().scheduleTask(in: Self.closeTimeout) {
+        let timer = context.eventLoop.assumeIsolated().scheduleTask(in: self.context.configuration.closeTimeout) {
             context.close(mode: .all, promise: nil)
         }
         context.channel.closeFuture.cascade(to: promise)

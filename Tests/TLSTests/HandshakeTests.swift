@@ -36,7 +36,9 @@ struct HandshakeTests {
         }
     }()
 
-    @Test("every combination of versions agrees on the highest common one or fails with a sentence", arguments: combinations)
+    @Test(
+        "every combination of versions agrees on the highest common one or fails with a sentence",
+        arguments: combinations)
     func versions(_ versions: Versions) throws {
         let identity = try self.authority.identity("hq.example")
         let wire = try Wire(
@@ -85,7 +87,7 @@ struct HandshakeTests {
         var outbound: [ByteBuffer] = []
         while let bytes = try wire.client.channel.readOutbound(as: ByteBuffer.self) { outbound.append(bytes) }
         #expect(outbound.count == 1)
-        try sent.wait()
+        try wire.outcome(of: sent)
         try wire.server.channel.writeInbound(try #require(outbound.first))
         #expect(wire.server.recorder.text == "<message/>")
         #expect(wire.server.recorder.order == ["established", "read"])
@@ -94,10 +96,11 @@ struct HandshakeTests {
 
     @Test("a link's handshake with certificates both ways costs less than 750 bytes in each direction")
     func bytesOfALink() throws {
+        let ship = try self.authority.linkIdentity("ship.example")
+        let hq = try self.authority.linkIdentity("hq.example")
         let wire = try Wire(
-            .link(role: .client, identity: try self.authority.linkIdentity("ship.example"), trust: self.authority.trust),
-            serverName: "hq.example",
-            .link(role: .server, identity: try self.authority.linkIdentity("hq.example"), trust: self.authority.trust))
+            .link(role: .client, identity: ship, trust: self.authority.trust), serverName: "hq.example",
+            .link(role: .server, identity: hq, trust: self.authority.trust))
         let flights = try wire.run()
         #expect(flights == 3)
         #expect(wire.client.recorder.peer?.matches(try #require(Domain("hq.example"))) == true)

@@ -26,6 +26,27 @@ final class TemporaryDirectory: Sendable {
     }
 }
 
+/// The system's `openssl` as a second opinion.
+enum OpenSSLTool {
+    /// Runs it to its end and returns what it prints.
+    ///
+    /// Through a file and not through a pipe: the pipe's writing end might be inherited by another test's process, and
+    /// reading would then not end before that.
+    static func run(_ arguments: String...) throws -> (status: Int32, output: String) {
+        let directory = try TemporaryDirectory()
+        let path = try directory.file("output", "")
+        let output = try FileHandle(forWritingTo: URL(fileURLWithPath: path))
+        let process = Process()
+        process.executableURL = URL(fileURLWithPath: "/usr/bin/openssl")
+        process.arguments = arguments
+        process.standardOutput = output
+        process.standardError = output
+        try process.run()
+        process.waitUntilExit()
+        return (process.terminationStatus, try String(contentsOfFile: path, encoding: .utf8))
+    }
+}
+
 /// An authority whose files lie in a directory of its own.
 struct TestAuthority {
     let directory: TemporaryDirectory
@@ -131,7 +152,7 @@ final class End {
     }
 
     func activate() throws {
-        try self.channel.connect(to: SocketAddress(unixDomainSocketPath: "/test")).wait()
+        self.channel.connect(to: try SocketAddress(unixDomainSocketPath: "/test"), promise: nil)
     }
 
     /// Writes and flushes; the future is that of the write.
@@ -165,6 +186,19 @@ final class Wire {
     convenience init(_ client: TLSConfiguration, serverName: String?, _ server: TLSConfiguration) throws {
         try self.init(
             client: .client(try TLSContext(client), serverName: serverName), server: .server(try TLSContext(server)))
+    }
+
+    /// The outcome that a future has by now. Never blocks, other than the future's own `wait`: a thread that waits for
+    /// an embedded loop waits for itself.
+    func outcome(of future: EventLoopFuture<Void>) throws {
+        var outcome: Result<Void, any Error>?
+        future.assumeIsolated().whenComplete { outcome = $0 }
+        self.loop.run()
+        guard let outcome else {
+            Issue.record("not complete yet")
+            return
+        }
+        try outcome.get()
     }
 
     /// Everything that one end has sent since the last call; 0 bytes when it has nothing to say.

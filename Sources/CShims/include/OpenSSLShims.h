@@ -121,7 +121,8 @@ static inline GENERAL_NAMES *skywave_names_new(void) { return GENERAL_NAMES_new(
 // Appends an entry of one of the kinds above; 1 on success.
 static inline int skywave_names_append(GENERAL_NAMES *names, int kind, const unsigned char *bytes, int length) {
     GENERAL_NAME *name = GENERAL_NAME_new();
-    ASN1_STRING *string = ASN1_STRING_type_new(kind == SKYWAVE_NAME_XMPP_ADDRESS ? V_ASN1_UTF8STRING : V_ASN1_IA5STRING);
+    int type = kind == SKYWAVE_NAME_XMPP_ADDRESS ? V_ASN1_UTF8STRING : V_ASN1_IA5STRING;
+    ASN1_STRING *string = ASN1_STRING_type_new(type);
     ASN1_TYPE *value = NULL;
     if (name == NULL || string == NULL || ASN1_STRING_set(string, bytes, length) != 1) goto failed;
     if (kind == SKYWAVE_NAME_DNS) {
@@ -152,7 +153,8 @@ static inline EVP_PKEY *skywave_generate_p256_key(void) { return EVP_EC_gen("P-2
 
 static inline int skywave_utf8_string(void) { return MBSTRING_UTF8; }
 
-static inline int skywave_certificate_add_extension(X509 *certificate, X509 *issuer, int identifier, const char *value) {
+static inline int skywave_certificate_add_extension(
+    X509 *certificate, X509 *issuer, int identifier, const char *value) {
     X509V3_CTX context;
     X509V3_set_ctx(&context, issuer, certificate, NULL, NULL, 0);
     X509V3_set_ctx_nodb(&context);
