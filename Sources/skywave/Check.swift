@@ -32,24 +32,24 @@ struct Check: AsyncParsableCommand {
     func run() async throws {
         let site = try configuration.load()
         let group = MultiThreadedEventLoopGroup(numberOfThreads: 1)
-        let isGood = await check(site, group)
+        let exitCode = await check(site, group)
         try await group.shutdownGracefully()
-        guard isGood else { throw ExitCode.dialProblems }
+        guard exitCode == .success else { throw exitCode }
     }
 
-    private func check(_ site: SiteConfiguration, _ group: MultiThreadedEventLoopGroup) async -> Bool {
+    private func check(_ site: SiteConfiguration, _ group: MultiThreadedEventLoopGroup) async -> ExitCode {
         do throws(BridgeError) {
             try SiteFiles.check(site, on: group.next())
         } catch {
             Terminal.error("\(site.file): \(error.description)")
-            return false
+            return .configurationProblems
         }
         Terminal.output("\(site.file): no problems")
         for peer in site.peers where peer.transport.security == .insecure {
             Terminal.output(
                 "warning: the link to peer \"\(peer.name)\" has neither encryption nor authentication (insecure = true)")
         }
-        guard dial else { return true }
+        guard dial else { return .success }
         let server = dns.flatMap { ResolverConfiguration.server($0) } ?? ResolverConfiguration.systemServer()
         let client = DNSClient(server: server, group: group)
         let findings = await DialCheck(site, on: group.next(), patience: .seconds(Int64(timeout))) { question in
@@ -62,6 +62,6 @@ struct Check: AsyncParsableCommand {
         for finding in findings { Terminal.output(finding.description) }
         let missing = findings.count { $0.verdict == .missing }
         Terminal.output(missing == 0 ? "everything is in place" : "\(missing) missing")
-        return missing == 0
+        return missing == 0 ? .success : .dialProblems
     }
 }

@@ -24,6 +24,8 @@ struct Run: AsyncParsableCommand {
         let logger = Logger(label: "skywave")
         let group = MultiThreadedEventLoopGroup(numberOfThreads: 1)
         do {
+            // The control socket lies there too, unless the configuration says otherwise.
+            try StateDirectory(site.state)
             let running = RunningSiteBox()
             let bridge = BridgeService(
                 site, on: group.next(), logger: logger, notifier: .fromEnvironment(), onReady: { running.site = $0 })
@@ -35,9 +37,12 @@ struct Run: AsyncParsableCommand {
                         try await running.status { $0.text }
                     },
                 ], eventLoopGroup: group, logger: logger)
+            // What the group says below that level is about the code and not about the site.
+            var quiet = logger
+            quiet.logLevel = max(logger.logLevel, .info)
             // Services end in the reverse order: the bridge first, while its status can still be asked for.
             var configuration = ServiceGroupConfiguration(
-                services: [admin, bridge], gracefulShutdownSignals: [.sigterm, .sigint], logger: logger)
+                services: [admin, bridge], gracefulShutdownSignals: [.sigterm, .sigint], logger: quiet)
             configuration.maximumGracefulShutdownDuration = .seconds(20)
             try await ServiceGroup(configuration: configuration).run()
         } catch {

@@ -93,10 +93,8 @@ struct ConfigurationTests {
     @Test("TLS towards the server and on the link is read, relative paths counting from the file")
     func tls() throws {
         try TemporaryDirectory.with { directory in
-            for name in ["hq.example", "_wildcard.hq.example", "link"] {
-                try TemporaryDirectory.write("\(directory)/\(name).crt", PEM.certificate)
-                try TemporaryDirectory.write("\(directory)/\(name).key", PEM.key)
-            }
+            try Certificates.write(["hq.example", "*.hq.example"], to: directory)
+            try Certificates.writeLink("bridge.ship.example", to: directory)
             let fingerprint = Array(repeating: "0F", count: 32).joined(separator: ":")
             let text = """
                 [site]
@@ -347,8 +345,8 @@ struct ConfigurationTests {
     @Test("Certificates of remote domains are looked for by name")
     func certificates() throws {
         try TemporaryDirectory.with { directory in
-            try TemporaryDirectory.write("\(directory)/hq.example.crt", PEM.certificate)
-            try TemporaryDirectory.write("\(directory)/hq.example.key", PEM.key, mode: 0o644)
+            try Certificates.write(["hq.example"], to: directory)
+            unsafe chmod("\(directory)/hq.example.key", 0o644)
             try TemporaryDirectory.write("\(directory)/_wildcard.hq.example.crt", "nothing")
             try TemporaryDirectory.write(
                 "\(directory)/_wildcard.hq.example.key", "-----BEGIN ENCRYPTED PRIVATE KEY-----\n")
@@ -360,6 +358,32 @@ struct ConfigurationTests {
             #expect(problems.contains { $0.contains("everybody on this machine may read the key (mode 644)") })
             #expect(problems.contains { $0.contains("for \"*.hq.example\"") && $0.contains("holds no certificate") })
             #expect(problems.contains { $0.contains("the key is encrypted") })
+        }
+    }
+
+    @Test("Certificates must be for their domain, valid now, and belong to their keys")
+    func unfitCertificates() throws {
+        try TemporaryDirectory.with { directory in
+            try Certificates.write(["hq.example", "elsewhere.example", "*.hq.example"], to: directory)
+            unsafe rename("\(directory)/elsewhere.example.crt", "\(directory)/_wildcard.hq.example.crt")
+            unsafe rename("\(directory)/elsewhere.example.key", "\(directory)/_wildcard.hq.example.key")
+            let text = Self.site(directory).replacing(
+                "tls = { mode = \"off\" }", with: "tls = { certificates = \"\(directory)\" }")
+            let foreign = Self.problems(text)
+            #expect(foreign.count == 1, "\(foreign)")
+            #expect(foreign.first?.contains("the certificate is not for a.hq.example but for elsewhere.example") == true)
+
+            unsafe rename("\(directory)/hq.example.key", "\(directory)/_wildcard.hq.example.key")
+            try TemporaryDirectory.write("\(directory)/hq.example.key", try Files.readText("\(directory)/ca.key"))
+            let mixed = Self.problems(text)
+            #expect(mixed.count == 2, "\(mixed)")
+            #expect(mixed.allSatisfy { $0.contains("this key does not belong to the certificate") }, "\(mixed)")
+
+            let problem = CertificatePair.problem(
+                certificate: "\(directory)/ca.crt", key: "\(directory)/ca.key", for: nil, now: 5_000_000_000)
+            #expect(problem?.contains("the certificate expired on 20") == true)
+            #expect(CertificatePair.problem(authorities: "\(directory)/ca.crt", now: 5_000_000_000) != nil)
+            #expect(CertificatePair.problem(authorities: "\(directory)/ca.crt") == nil)
         }
     }
 
@@ -472,13 +496,11 @@ struct ExampleConfigurationTests {
         let root = #filePath.split(separator: "/").dropLast(3).joined(separator: "/")
         let text = try Files.readText("/\(root)/docs/examples/\(name).toml")
         try TemporaryDirectory.with { directory in
-            for file in [
-                "hq.example", "conference.hq.example", "ship.example", "conference.ship.example", "launch.example", "ship",
-                "shore", "ca",
-            ] {
-                try TemporaryDirectory.write("\(directory)/\(file).crt", PEM.certificate)
-                try TemporaryDirectory.write("\(directory)/\(file).key", PEM.key)
-            }
+            try Certificates.write(
+                [
+                    "hq.example", "conference.hq.example", "ship.example", "conference.ship.example", "launch.example",
+                    "ship", "shore",
+                ], to: directory)
             // The directories of an installed system stand for one that exists here.
             var moved = text
             for path in ["/etc/skywave/pki", "/etc/skywave/link", "/etc/prosody/certs", "/var/lib/skywave"] {

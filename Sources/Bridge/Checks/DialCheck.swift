@@ -67,7 +67,16 @@ package struct DialCheck: Sendable {
             allWays && finding.verdict == .missing
                 ? CheckFinding(.note, finding.text + "; the server finds the bridge all the same") : finding
         }
-        return judged + ways + unlistedServices(observation)
+        return DialCheck.withoutRepetition(judged + ways + unlistedServices(observation))
+    }
+
+    /// Many pairs of domains fail for one reason; what to do about it is said once.
+    private static func withoutRepetition(_ findings: [CheckFinding]) -> [CheckFinding] {
+        var seen: Set<[String]> = []
+        return findings.map { finding in
+            guard !finding.remedy.isEmpty, !seen.insert(finding.remedy).inserted else { return finding }
+            return CheckFinding(finding.verdict, finding.text, ["as above"])
+        }
     }
 
     /// The names that are tried; for a wildcard one that it covers.
@@ -162,6 +171,7 @@ package struct DialCheck: Sendable {
         if case .components = configuration.attachment {
             return ["the server must name each remote domain as a component with the secret of [site.components]"]
         }
+        if refusedServer(observation) { return serverTrustLines }
         if configuration.tls.mode == .off {
             advice.append("the server must allow s2s without TLS, or set [site.tls] mode = \"required\" and certificates")
         } else {
@@ -186,11 +196,36 @@ package struct DialCheck: Sendable {
                 ["it has to find the bridge under that name, and the port must be reachable from it:"] + nameLines)
         }
         let reason = observation.notes.last { $0.severity >= .warning }?.text
+        if refusedServer(observation) {
+            return CheckFinding(
+                .missing, "\(there): the server came to the bridge and was not believed" + (reason.map { " (\($0))" } ?? ""),
+                serverTrustLines)
+        }
         return CheckFinding(
             .missing, "\(there): the server came to the bridge and proved nothing" + (reason.map { " (\($0))" } ?? ""),
             configuration.tls.mode == .off
                 ? ["the server must offer dialback, without TLS; or use [site.tls] mode = \"required\""]
                 : ["it must trust the bridge's authority, and the bridge the server's ([site.tls] ca):"] + trustLines)
+    }
+
+    /// Whether it is the bridge that did not believe the server, rather than the other way round.
+    private func refusedServer(_ observation: Observation) -> Bool {
+        observation.notes.contains { note in
+            note.kind == .certificateRefused && note.severity >= .warning
+                && !note.text.contains("refused the bridge's certificate")
+        }
+    }
+
+    private var serverTrustLines: [String] {
+        let now =
+            switch configuration.tls.authorities {
+            case .file(let path): "it is now \"\(path)\""
+            case .system, nil: "it is now the machine's own list"
+            }
+        return [
+            "the bridge must trust who signed the server's certificate, and the certificate must name the site's domains:",
+            "[site.tls] ca = \"FILE\", or \"system\" (\(now))",
+        ]
     }
 
     private var listening: String {

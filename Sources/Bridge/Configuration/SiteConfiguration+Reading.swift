@@ -142,7 +142,12 @@ extension TableReader {
     /// A file that must be there, be readable and hold PEM of one of the given kinds.
     func pemFile(_ key: String, _ kind: PEMFile.Kind) -> String? {
         guard let file = path(key, allowed: "the path of a PEM file") else { return nil }
-        if let problem = PEMFile.problem(file, kind) {
+        let problem =
+            switch kind {
+            case .certificates: PEMFile.problem(file, kind) ?? CertificatePair.problem(authorities: file)
+            case .privateKey: PEMFile.problem(file, kind)
+            }
+        if let problem {
             report(key, problem, allowed: kind.allowed)
             return nil
         }

@@ -242,7 +242,7 @@ package struct LogConfiguration: Equatable, Sendable {
     }
 
     /// `level`: `"trace"`, `"debug"`, `"info"` (default), `"notice"`, `"warning"`, `"error"`, `"critical"`. Bodies appear
-    /// at no level; addresses from debug on.
+    /// at no level.
     package var level: Logger.Level
     /// `format`: `"text"` (default) or `"json"`, one object per line.
     package var format: Format

@@ -237,8 +237,15 @@ struct SiteReading {
         }
         for pattern in remoteDomains {
             let name = "\(directory)/\(LocalTLSConfiguration.fileName(for: pattern))"
-            for (suffix, kind) in [(".crt", PEMFile.Kind.certificates), (".key", .privateKey)] {
-                guard let problem = PEMFile.problem(name + suffix, kind) else { continue }
+            var problems = [
+                PEMFile.problem(name + ".crt", .certificates), PEMFile.problem(name + ".key", .privateKey),
+            ].compactMap { $0 }
+            if problems.isEmpty {
+                let shown = pattern.isWildcard ? Domain("a.\(pattern.domain)") : pattern.domain
+                problems = [CertificatePair.problem(certificate: name + ".crt", key: name + ".key", for: shown)]
+                    .compactMap { $0 }
+            }
+            for problem in problems {
                 site.reader.report(
                     path, value: "\"\(directory)\"", "for \"\(pattern)\": \(problem)",
                     allowed: "`skywave pki` makes certificate and key for each remote domain")

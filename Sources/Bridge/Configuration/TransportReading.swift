@@ -87,6 +87,11 @@ struct TransportReading {
         for name in ["certificate", "key"] where !table.has(name) {
             table.reportMissing(name, allowed: "the path of a PEM file")
         }
+        if let certificate, let key,
+            let problem = CertificatePair.problem(certificate: certificate, key: key, for: nil)
+        {
+            table.report("certificate", problem, allowed: "a certificate and the key that belongs to it")
+        }
         let authorities = table.pemFile("ca", .certificates)
         let fingerprints = fingerprints(table)
         switch (table.has("ca"), table.has("fingerprints")) {

@@ -28,6 +28,7 @@ package struct RunningSite: Sendable {
         } catch {
             throw BridgeError(.tls, error.message)
         }
+        warnOfExpiry(tls, logger)
         let server = try? SocketAddress.makeAddressResolvingHost(
             configuration.server.host, port: configuration.server.port)
         let runtime = try await eventLoop.submit {
@@ -55,6 +56,14 @@ package struct RunningSite: Sendable {
             if let error = error as? TransportError { throw BridgeError(.link, error.description) }
             throw error
         }
+    }
+
+    /// Says so when a certificate for a remote domain has less than thirty days left.
+    private static func warnOfExpiry(_ tls: LocalTLS?, _ logger: Logger) {
+        guard let expiry = tls?.server.earliestExpiry, expiry < UnixTime.now + 30 * 86_400 else { return }
+        logger.warning(
+            "a certificate in [site.tls] certificates expires soon; skywave pki --renew makes a new one",
+            metadata: ["expires": "\(UnixTime.text(expiry))"])
     }
 
     /// Opens the local listeners.

@@ -1,11 +1,12 @@
 import TLS
 
 /// What must survive a restart, in files that only the daemon's user can read.
-struct StateDirectory {
+package struct StateDirectory {
     let path: String
 
     /// Makes the directory where it is missing.
-    init(_ path: String) throws(BridgeError) {
+    @discardableResult
+    package init(_ path: String) throws(BridgeError) {
         self.path = path
         do throws(Files.Failure) {
             try Files.makeDirectory(path, isPrivate: true)

@@ -1,4 +1,6 @@
+import Bridge
 import Glibc
+import XMPP
 
 /// A directory that is gone when the test is over.
 enum TemporaryDirectory {
@@ -45,8 +47,19 @@ enum TemporaryDirectory {
     }
 }
 
-/// Texts that look like PEM; nothing decodes them.
-enum PEM {
-    static let certificate = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"
-    static let key = "-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n"
+/// Real certificates for tests of files.
+enum Certificates {
+    /// Writes `NAME.crt` and `NAME.key` for each domain, and `ca.crt`, `ca.key`.
+    static func write(_ domains: [String], to directory: String) throws {
+        let store = try CertificateStore(directory: directory, authorityName: "Test authority")
+        for pattern in domains.compactMap({ DomainPattern($0) }) {
+            _ = try store.ensureLeaf(for: pattern, days: 30, renews: false)
+        }
+    }
+
+    /// Also `link.crt` and `link.key`.
+    static func writeLink(_ name: String, to directory: String) throws {
+        let store = try CertificateStore(directory: directory, authorityName: "Test authority")
+        if let domain = Domain(name) { _ = try store.ensureLink(named: domain, days: 30, renews: false) }
+    }
 }
