@@ -6,15 +6,14 @@ struct NamespaceScope {
     struct Declaration {
         var prefix: String
         var namespace: String
+        /// Of the element that declared it; 0 is the stream's own header.
         var depth: Int
-        /// Whether the output declares it at this point.
-        var isWritten: Bool
     }
 
     private(set) var declarations: [Declaration] = []
 
     mutating func declare(prefix: String, namespace: String, depth: Int) {
-        self.declarations.append(Declaration(prefix: prefix, namespace: namespace, depth: depth, isWritten: false))
+        self.declarations.append(Declaration(prefix: prefix, namespace: namespace, depth: depth))
     }
 
     /// Forgets what elements at `depth` and below declared.
@@ -33,29 +32,19 @@ struct NamespaceScope {
 
     /// The prefixes to declare on an element of a protected subtree: on its root all that are in force inside the
     /// stanza, below it those that the element declares itself; sorted by prefix.
-    mutating func takeDeclarations(depth: Int, isRoot: Bool) -> [Declaration] {
+    func declarations(forDepth depth: Int, isRoot: Bool) -> [Declaration] {
         var result: [Declaration] = []
-        for index in self.declarations.indices.reversed() {
-            let declaration = self.declarations[index]
+        for declaration in self.declarations.reversed() {
             guard declaration.depth >= (isRoot ? 1 : depth) else { break }
-            self.declarations[index].isWritten = true
             if declaration.prefix.isEmpty || result.contains(where: { $0.prefix == declaration.prefix }) { continue }
             result.append(declaration)
         }
         return result.sorted { $0.prefix < $1.prefix }
     }
 
-    /// Marks the declaration of a prefix as written; `false` where it is already, or there is none.
-    mutating func markWritten(_ prefix: String) -> Bool {
-        guard let index = self.declarations.lastIndex(where: { $0.prefix == prefix }),
-            !self.declarations[index].isWritten
-        else { return false }
-        self.declarations[index].isWritten = true
-        return true
-    }
-
-    /// Forgets what was written, when the protected subtree ends.
-    mutating func forgetWritten() {
-        for index in self.declarations.indices { self.declarations[index].isWritten = false }
+    /// Whether only the stream's header declares a prefix, so that an element that uses it must do so itself.
+    func isDeclaredByStream(_ prefix: Bytes) -> Bool {
+        let declaration = self.declarations.last { prefix.equals($0.prefix) }
+        return (declaration?.depth ?? 0) == 0
     }
 }

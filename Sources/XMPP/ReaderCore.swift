@@ -33,6 +33,8 @@ import Glibc
 
     private var writer: CanonicalWriter
     private var names: NameCache
+    /// Prefixes that the element being started has declared.
+    private var declaredHere: [Bytes] = []
     /// The attributes of one element, kept for its memory.
     private var attributeList: [(ExpandedName, Bytes)] = []
     private var scope = NamespaceScope()
@@ -142,6 +144,7 @@ import Glibc
             count += 1
             if count > self.limits.attributes { return self.fail(.policyViolation, "too many attributes") }
         }
+        self.declaredHere.removeAll(keepingCapacity: true)
         self.streamElements += 1
         if let most = self.limits.streamElements, self.streamElements > most {
             return self.fail(.policyViolation, "too many elements before authentication")
@@ -284,34 +287,34 @@ import Glibc
     private mutating func protectedStarted(_ name: ExpandedName, _ known: KnownName) {
         self.writer.start(
             local: name.local, namespace: name.namespace, prefix: name.prefix, code: known.code)
-        let declarations = self.scope.takeDeclarations(depth: self.depth, isRoot: self.protectedDepth == self.depth)
+        let declarations = self.scope.declarations(
+            forDepth: self.depth, isRoot: self.protectedDepth == self.depth)
         for declaration in declarations {
             declaration.prefix.withBytes { prefix in
                 declaration.namespace.withBytes { self.writer.declare(prefix: prefix, $0) }
             }
         }
-        // A prefix that only the stream's own header declares.
-        if name.prefix.count > 0, self.scope.markWritten(name.prefix.string) {
-            self.writer.declare(prefix: name.prefix, name.namespace)
-        }
+        if name.prefix.count > 0 { self.declareIfNeeded(name) }
+    }
+
+    /// Declares a name's prefix on the element that is being written, unless it or, in a protected subtree, an element
+    /// around it has.
+    private mutating func declareIfNeeded(_ name: ExpandedName) {
+        if self.protectedDepth > 0, !self.scope.isDeclaredByStream(name.prefix) { return }
+        if self.declaredHere.contains(where: { $0.equals(name.prefix) }) { return }
+        self.writer.declare(prefix: name.prefix, name.namespace)
+        self.declaredHere.append(name.prefix)
     }
 
     /// Writes attributes that stand in order.
     private mutating func writeAttributes(_ attributes: [(ExpandedName, Bytes)]) {
-        var declared: [Bytes] = []
         for (name, value) in attributes {
             if name.namespace.count == 0 {
                 self.writer.attribute(name.local, value)
             } else if name.namespace.equals(XMLNamespace.xml) {
                 self.writer.attribute(prefix: name.prefix, name.local, value)
             } else {
-                let isNew =
-                    self.protectedDepth > 0
-                    ? self.scope.markWritten(name.prefix.string) : !declared.contains { $0.equals(name.prefix) }
-                if isNew {
-                    self.writer.declare(prefix: name.prefix, name.namespace)
-                    declared.append(name.prefix)
-                }
+                self.declareIfNeeded(name)
                 self.writer.attribute(prefix: name.prefix, name.local, value)
             }
         }
@@ -329,10 +332,7 @@ import Glibc
             self.stanzaEnded()
         default:
             self.scope.leave(depth: self.depth)
-            if self.protectedDepth == self.depth {
-                self.protectedDepth = 0
-                self.scope.forgetWritten()
-            }
+            if self.protectedDepth == self.depth { self.protectedDepth = 0 }
             if self.skipped == nil {
                 self.writer.end()
                 self.checkSize()
@@ -399,7 +399,6 @@ import Glibc
     private mutating func startSkipping() {
         self.skipped = self.makeStub()
         self.protectedDepth = 0
-        self.scope.forgetWritten()
     }
 
     /// The stanza's start tag alone, as an empty stanza. A start tag is one token, so the stub is bounded.
