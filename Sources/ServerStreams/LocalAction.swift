@@ -11,7 +11,7 @@ package enum LocalAction: Equatable, Sendable {
     ///
     /// - domain: whose certificate the bridge shows; as client also the domain that it speaks for.
     /// - peerName: as client the name to ask for and to check; `nil` as server.
-    case startTLS(ConnectionID, asServer: Bool, domain: Domain, peerName: Domain?)
+    indirect case startTLS(ConnectionID, asServer: Bool, domain: Domain, peerName: Domain?)
     /// Forget the stream so far, unread bytes included, and expect a new header.
     case restartReader(ConnectionID)
     /// Something was proved: raise the reader's limits.
@@ -31,5 +31,5 @@ package enum LocalAction: Equatable, Sendable {
     /// No time is awaited.
     case disarm
     /// Something worth a log line and a counter.
-    case note(LocalNote)
+    indirect case note(LocalNote)
 }

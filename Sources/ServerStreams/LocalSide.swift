@@ -54,6 +54,13 @@ package struct LocalSide: ~Copyable {
         self.isComponent = configuration.attachment != .server
     }
 
+    // Streams and the routes on them know each other; whoever drops the machine with open connections drops them all.
+    deinit {
+        for connection in self.connections.values {
+            (connection as? CarrierConnection)?.routes.removeAll()
+        }
+    }
+
     /// After ``shutdownRequested(now:)``: every stream is closed and nothing is left to do.
     package var isShutDown: Bool { self.isShuttingDown && self.connections.isEmpty && self.dials.isEmpty }
 

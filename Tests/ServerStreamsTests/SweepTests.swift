@@ -72,6 +72,32 @@ import XMPP
         }
     }
 
+    /// Secrets whose end can be seen: every stream's machine holds them.
+    private final class WatchedSecrets: ServerStreamSecrets {
+        func dialbackKey(receiving: Domain, originating: Domain, streamID: String) -> String { "k" }
+        func componentHandshake(streamID: String, secret: String) -> String { "h" }
+        func equalInConstantTime(_ left: String, _ right: String) -> Bool { left == right }
+    }
+
+    @Test("A local side that is dropped with open streams and full queues leaves nothing behind", arguments: [
+        LocalSideConfiguration.site(), .components(["hq.example": "a"]),
+    ])
+    func released(_ configuration: LocalSideConfiguration) {
+        weak var watched: WatchedSecrets?
+        do {
+            let secrets = WatchedSecrets()
+            watched = secrets
+            var side = Transcript(configuration, secrets: secrets)
+            _ = side.accept(1)
+            _ = side.deliver(message(from: "b@hq.example", to: "a@ship.example"))
+            for token in side.actions.dials { _ = side.dialed(token, 10 + token) }
+            _ = side.deliver(message(from: "b@hq.example", to: "r@conference.ship.example"))
+            #expect(side.side.snapshot.queuedStanzas == 2)
+            #expect(watched != nil)
+        }
+        #expect(watched == nil)
+    }
+
     @Test("peers.md d22: an inbound stream that proves nothing ends at its deadline, whatever is said on it")
     func inboundDeadline() {
         var side = Transcript()
