@@ -1,3 +1,4 @@
+import Admin
 import ArgumentParser
 import Bridge
 import NIOCore
@@ -50,6 +51,11 @@ struct Check: AsyncParsableCommand {
                 "warning: the link to peer \"\(peer.name)\" has neither encryption nor authentication (insecure = true)")
         }
         guard dial else { return .success }
+        if await isRunning(site, group) {
+            Terminal.output(
+                "missing: the bridge of this configuration is running; stop it for this check, or ask it: skywave status")
+            return .dialProblems
+        }
         let server = dns.flatMap { ResolverConfiguration.server($0) } ?? ResolverConfiguration.systemServer()
         let client = DNSClient(server: server, group: group)
         let findings = await DialCheck(site, on: group.next(), patience: .seconds(Int64(timeout))) { question in
@@ -63,5 +69,11 @@ struct Check: AsyncParsableCommand {
         let missing = findings.count { $0.verdict == .missing }
         Terminal.output(missing == 0 ? "everything is in place" : "\(missing) missing")
         return missing == 0 ? .success : .dialProblems
+    }
+
+    /// Whether the daemon answers; its listener and its components would be in the way, and the check in the daemon's.
+    private func isRunning(_ site: SiteConfiguration, _ group: MultiThreadedEventLoopGroup) async -> Bool {
+        let client = AdminClient(socketPath: site.adminSocket, eventLoopGroup: group, timeout: .seconds(2))
+        return (try? await client.get("/status")) != nil
     }
 }

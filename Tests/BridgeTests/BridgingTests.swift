@@ -3,6 +3,7 @@ import BridgeCore
 import Logging
 import NIOCore
 import NIOPosix
+import ServerStreams
 import Synchronization
 import TestSupport
 import Testing
@@ -83,6 +84,55 @@ struct BridgingTests {
             await sites.bravo.cut()
             sites.alpha.send(Stanzas.message("romeo@alpha.example/a", "juliet@bravo.example", "two"))
             try await eventually("the second arrived") { sites.bravo.received.count == 2 }
+        }
+    }
+
+    @Test("A server that reads slowly holds up the link, and afterwards everything arrives in order")
+    func backPressure() async throws {
+        try await TwoSites.with { sites in
+            sites.alpha.send(Stanzas.message("romeo@alpha.example/a", "juliet@bravo.example", "first"))
+            try await eventually("the streams are there") { sites.bravo.received.count == 1 }
+            try await sites.bravo.setReading(false)
+            let body = String(repeating: "x", count: 16_000)
+            let count = 1_500
+            for number in 0..<count {
+                sites.alpha.send(
+                    Stanzas.message("romeo@alpha.example/a", "juliet@bravo.example", body, id: "n\(number)"))
+            }
+            try await eventually(within: .seconds(20), "the link was held up") {
+                try await sites.bravoBridge.status().linkPauses > 0
+            }
+            // What has not left waits at the far end of the link, not in this bridge.
+            let queued = try await sites.bravoBridge.status().local.queuedBytes
+            #expect(queued < 8 << 20, "\(queued)")
+            try await sites.bravo.setReading(true)
+            try await eventually(within: .seconds(30), "everything arrived") { sites.bravo.received.count == count + 1 }
+            #expect(sites.bravo.received.dropFirst().compactMap(\.id) == (0..<count).map { "n\($0)" })
+            #expect(sites.alpha.received.isEmpty)
+        }
+    }
+
+    @Test("A server that does not read at all: what it cannot take is queued within bounds, then given back")
+    func stuckServer() async throws {
+        let limits = "limits = { back-pressure = \"100ms\", queue-bytes = \"1MiB\" }"
+        try await TwoSites.with(site: limits) { sites in
+            sites.alpha.send(Stanzas.message("romeo@alpha.example/a", "juliet@bravo.example", "first"))
+            try await eventually("the streams are there") { sites.bravo.received.count == 1 }
+            try await sites.bravo.setReading(false)
+            let body = String(repeating: "x", count: 16_000)
+            for number in 0..<1_500 {
+                sites.alpha.send(
+                    Stanzas.message("romeo@alpha.example/a", "juliet@bravo.example", body, id: "n\(number)"))
+            }
+            try await eventually(within: .seconds(20), "senders are told") {
+                sites.alpha.received.contains { $0.isError && $0.text.contains("resource-constraint") }
+            }
+            #expect(try await sites.bravoBridge.status().local.queuedBytes <= 1 << 20)
+            try await sites.bravo.setReading(true)
+            try await eventually(within: .seconds(30), "each message arrived or came back") {
+                sites.bravo.received.count + sites.alpha.received.count >= 1_501
+            }
+            #expect(sites.bravo.received.count + sites.alpha.received.count == 1_501)
         }
     }
 

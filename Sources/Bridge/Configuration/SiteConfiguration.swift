@@ -112,7 +112,7 @@ package struct LocalLimits: Equatable, Sendable {
     package var stanzaBytes = 524_288
     /// `queue-bytes`: stanzas waiting for a local stream, all streams together, 64 KiB…1 GiB. Default 16 MiB.
     package var queueBytes = 16 << 20
-    /// `queue-stanzas`: the same as a number, 16…1000000. Default 20000.
+    /// `queue-stanzas`: stanzas waiting for one pair of domains, 16…1000000. Default 20000.
     package var queueStanzas = 20_000
     /// `back-pressure`: how long a server that reads too slowly may hold up the links before stanzas for it are queued
     /// instead, 0ms…10m. Default 10s.

@@ -110,6 +110,14 @@ final class MiniServer: Sendable {
             .whenFailure { error in self.note("connect failed: \(error)") }
     }
 
+    /// Stops or goes on reading what has come in on all streams.
+    func setReading(_ isReading: Bool) async throws {
+        for channel in with({ $0.channels }) where channel.isActive {
+            try await channel.setOption(.autoRead, value: isReading).get()
+            if isReading { channel.read() }
+        }
+    }
+
     /// Closes all streams without a word.
     func cut() async {
         let channels = with { state in
