@@ -31,11 +31,8 @@ demo: build
 demo-stop:
 	@$(PYTHON) Tests/Lab/demo.py --stop
 
-bench: build
-	swift build -c release --product skywave-bench
-	swift build -c release --product skywave-load
-	-@"$$(swift build -c release --show-bin-path)/skywave-bench"
-	-@$(PYTHON) Tests/Lab/bench_beside.py --binaries "$$(swift build -c release --show-bin-path)"
+bench: setup
+	@Tests/Lab/bench.sh
 
 fuzz: setup
 	@Tests/Lab/fuzz.sh $(FUZZ_SECONDS)
