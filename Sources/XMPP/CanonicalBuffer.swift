@@ -158,8 +158,8 @@
         unsafe self.append(bytes + start, length - start)
     }
 
-    // Eight bytes at a time: the top bit of each byte in the result says that it matches. A byte above a matching one may be
-    // named by mistake; that only costs a second look.
+    // Eight bytes at a time: the top bit of each byte in the result says that it matches. A byte above a matching one
+    // may be named by mistake; that only costs a second look.
 
     @inline(__always)
     private static func matches(_ word: UInt64, _ byte: UInt64) -> UInt64 {

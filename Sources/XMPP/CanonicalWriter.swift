@@ -1,7 +1,7 @@
 /// Writes one stanza after another in canonical form and builds the index beside the bytes.
 ///
-/// Shared by the reader, which feeds it what expat found, and by ``StanzaWriter``, which feeds it our own answers: there
-/// is one canonical form because there is one writer.
+/// Shared by the reader, which feeds it what expat found, and by ``StanzaWriter``, which feeds it our own answers:
+/// there is one canonical form because there is one writer.
 struct CanonicalWriter: ~Copyable {
     private struct OpenElement {
         let entry: Int
@@ -68,7 +68,7 @@ struct CanonicalWriter: ~Copyable {
         }
         unsafe self.out.append(local.start, local.count)
         var inside = self.currentNamespace
-        if !self.namespaces.bytes(from: Int(inside.start), Int(inside.count)).equals(namespace), !keepsPrefix || self.open.isEmpty {
+        if !self.isCurrentNamespace(namespace), !keepsPrefix || self.open.isEmpty {
             // A kept prefix leaves the default namespace as it was.
             inside = ByteRange(self.namespaces.count, namespace.count)
             unsafe self.namespaces.append(namespace.start, namespace.count)
@@ -92,6 +92,7 @@ struct CanonicalWriter: ~Copyable {
     private var currentNamespace: ByteRange { self.open.last?.namespace ?? self.content }
 
     /// Whether a name without prefix is in this namespace here without a declaration.
+    @inline(__always)
     func isCurrentNamespace(_ namespace: Bytes) -> Bool {
         let current = self.currentNamespace
         return self.namespaces.bytes(from: Int(current.start), Int(current.count)).equals(namespace)

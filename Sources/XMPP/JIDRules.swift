@@ -58,7 +58,8 @@ enum JIDRules {
             ? String(text) : text.lowercased()
     }
 
-    /// Spaces, controls and unassigned or private scalars outside ASCII, which PRECIS forbids in local and domain parts.
+    /// Spaces, controls and unassigned or private scalars outside ASCII, which PRECIS forbids in local and domain
+    /// parts.
     private static func hasForbiddenScalar(_ text: String) -> Bool {
         guard text.utf8.contains(where: { $0 >= 0x80 }) else { return false }
         return text.unicodeScalars.contains { scalar in

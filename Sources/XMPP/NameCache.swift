@@ -15,8 +15,9 @@ struct KnownName {
     var isProtected = false
 }
 
-/// The names met lately, found again by the bytes in which expat tells them: taking a name apart, comparing its namespace
-/// with the few that matter and looking it up in the vocabulary is then done once for a name and not for every element.
+/// The names met lately, found again by the bytes in which expat tells them: taking a name apart, comparing its
+/// namespace with the few that matter and looking it up in the vocabulary is then done once for a name and not for
+/// every element.
 ///
 /// Bounded whatever names a peer makes up; a stream that uses many pays with speed alone.
 @safe struct NameCache: ~Copyable {

@@ -190,7 +190,8 @@ import Glibc
     }
 
     private mutating func stanzaStarted(
-        _ name: ExpandedName, _ known: KnownName, _ attributes: UnsafeMutablePointer<UnsafePointer<CChar>?>, _ count: Int
+        _ name: ExpandedName, _ known: KnownName, _ attributes: UnsafeMutablePointer<UnsafePointer<CChar>?>,
+        _ count: Int
     ) {
         unsafe self.stanzaStart = XML_GetCurrentByteIndex(self.parser)
         self.writer.start(local: name.local, namespace: name.namespace, kind: known.kind, code: known.code)
@@ -247,7 +248,8 @@ import Glibc
     }
 
     private mutating func childStarted(
-        _ name: ExpandedName, _ known: KnownName, _ attributes: UnsafeMutablePointer<UnsafePointer<CChar>?>, _ count: Int
+        _ name: ExpandedName, _ known: KnownName, _ attributes: UnsafeMutablePointer<UnsafePointer<CChar>?>,
+        _ count: Int
     ) {
         guard self.skipped == nil else { return self.checkSkipped() }
         guard self.writer.elementCount < self.limits.elements else { return self.startSkipping() }

@@ -34,7 +34,8 @@ package struct Stanza: Sendable {
     /// ``Domain/hash64`` of the domain of `to`; 0 where there is none.
     package var toDomainHash: UInt64 { self.fields.to.domainHash }
     package var fromDomainHash: UInt64 { self.fields.from.domainHash }
-    /// A hash of (bare from, bare to), the key of stanza order (RFC 6120 §10.1). Pairs that collide merely share a queue.
+    /// A hash of (bare from, bare to), the key of stanza order (RFC 6120 §10.1). Pairs that collide merely share a
+    /// queue.
     package var pairHash: UInt64 {
         var hash = StableHash()
         hash.combine(self.fields.from.bareHash)

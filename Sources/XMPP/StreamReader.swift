@@ -3,8 +3,9 @@ package import NIOCore
 
 /// An incremental reader of one XMPP stream over one expat parser.
 ///
-/// Takes input at any split and gives back stanzas in canonical form. Comments, processing instructions, document types
-/// and entities of one's own are refused with `restricted-xml` (RFC 6120 §11.1); all sizes are bounded by ``XMLLimits``.
+/// Takes input at any split and gives back stanzas in canonical form. Comments, processing instructions, document
+/// types and entities of one's own are refused with `restricted-xml` (RFC 6120 §11.1); all sizes are bounded by
+/// ``XMLLimits``.
 ///
 /// Expat remembers every element and attribute name that it ever saw. On a stream that lives for months a peer could
 /// grow it without bound, so after each mebibyte the parser is made anew at a stanza's end and told the root again.
@@ -104,8 +105,8 @@ package import NIOCore
         }
     }
 
-    /// RFC 6120 §11.6: UTF-8 without byte order mark. Expat would skip a mark, and would take a first character with a zero
-    /// byte beside it for UTF-16, whatever encoding it was told.
+    /// RFC 6120 §11.6: UTF-8 without byte order mark. Expat would skip a mark, and would take a first character with
+    /// a zero byte beside it for UTF-16, whatever encoding it was told.
     private func refuseByteOrderMark(_ bytes: ByteBuffer) {
         self.first3 += Array(bytes.readableBytesView.prefix(3 - self.first3.count))
         if self.first3 == [0xef, 0xbb, 0xbf] { unsafe self.core.pointee.fail(.notWellFormed, "byte order mark") }

@@ -29,8 +29,8 @@ final class Vocabulary: Sendable {
         (local ^ (namespace &* 0x9e37_79b9_7f4a_7c15)) >> 7
     }
 
-    /// The code of a name; 0 where the vocabulary does not hold it. Names in the stream's content namespace have the codes
-    /// of `jabber:server`, whichever it is.
+    /// The code of a name; 0 where the vocabulary does not hold it. Names in the stream's content namespace have the
+    /// codes of `jabber:server`, whichever it is.
     func code(local: Bytes, namespace: Bytes, contentNamespace: String) -> UInt16 {
         if namespace.equals(contentNamespace) {
             return XMLNamespace.server.withBytes { self.code(local: local, namespace: $0) }

@@ -1,10 +1,11 @@
 import NIOCore
 import XMPP
 
-/// What must hold of the XML reader for any input whatever; shared by the fuzz entry and by the replay of what it found.
+/// What must hold of the XML reader for any input whatever; shared by the fuzz entry and by the replay of what it
+/// found.
 package enum StreamReaderProperties {
-    /// Checks all of them on one input. The first byte chooses root and limits, the second seeds the split; the rest is the
-    /// stream.
+    /// Checks all of them on one input. The first byte chooses root and limits, the second seeds the split; the rest
+    /// is the stream.
     ///
     /// - Returns: what does not hold, or `nil`.
     package static func violation(in input: some Collection<UInt8>) -> String? {
@@ -21,7 +22,9 @@ package enum StreamReaderProperties {
         let split = events(of: generator.pieces(of: stream, largest: 40), root, limits)
         // Limits on the whole stream are checked per read, so that only there the split may show.
         if !isEarly {
-            if !agree(whole, split) { return "the split changes what is read: \(describe(whole)) but \(describe(split))" }
+            if !agree(whole, split) {
+                return "the split changes what is read: \(describe(whole)) but \(describe(split))"
+            }
             if stream.count < 4_096 {
                 let bytewise = events(of: stream.indices.map { stream[$0...$0] }, root, limits)
                 if !agree(whole, bytewise) {
@@ -32,8 +35,8 @@ package enum StreamReaderProperties {
         return violation(in: whole, isImplicit: isImplicit) ?? violation(in: split, isImplicit: isImplicit)
     }
 
-    /// Whether two readings are the same. Where the input breaks two rules at almost the same place, which of them the parser
-    /// meets first depends on the split: that there is a failure counts, and where, but not its name.
+    /// Whether two readings are the same. Where the input breaks two rules at almost the same place, which of them
+    /// the parser meets first depends on the split: that there is a failure counts, and where, but not its name.
     private static func agree(_ left: [StreamEvent], _ right: [StreamEvent]) -> Bool {
         guard left.count == right.count else { return false }
         return zip(left, right).allSatisfy { left, right in
@@ -50,7 +53,9 @@ package enum StreamReaderProperties {
         for piece in pieces {
             var buffer = ByteBuffer(bytes: piece)
             reader.read(&buffer)
-            if buffer.readableBytes > 0 { events.append(.failed(StreamError(.internalServerError, text: "bytes left"))) }
+            if buffer.readableBytes > 0 {
+                events.append(.failed(StreamError(.internalServerError, text: "bytes left")))
+            }
             while let event = reader.nextEvent() { events.append(event) }
         }
         return events
@@ -105,7 +110,9 @@ package enum StreamReaderProperties {
             if address?.domain != domain { return "address and domain disagree: \(stanza.text)" }
             if let address, JID(address.description) != address { return "an address is no fixed point: \(address)" }
         }
-        if let domain = stanza.toDomain, !stanza.toDomainEquals(domain) { return "not in its own domain: \(stanza.text)" }
+        if let domain = stanza.toDomain, !stanza.toDomainEquals(domain) {
+            return "not in its own domain: \(stanza.text)"
+        }
         if let domain = stanza.fromDomain, !stanza.fromDomainEquals(domain) {
             return "not from its own domain: \(stanza.text)"
         }

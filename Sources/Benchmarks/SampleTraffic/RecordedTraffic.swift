@@ -2,10 +2,10 @@ import Foundation
 
 /// Recorded server-to-server traffic: stanzas as they passed between two real servers.
 ///
-/// A file is one XML document, root `traffic` in `urn:x-traffic:0` with default namespace `jabber:server`, with one `at`
-/// element per stanza in order of arrival (attributes `t`, seconds since the first, and `from`, the site that sent it). The
-/// files are for measuring only and not part of this project: they are used when they stand in `../shared/traffic` beside
-/// the package, and their absence is no fault.
+/// A file is one XML document, root `traffic` in `urn:x-traffic:0` with default namespace `jabber:server`, with one
+/// `at` element per stanza in order of arrival (attributes `t`, seconds since the first, and `from`, the site that
+/// sent it). The files are for measuring only and not part of this project: they are used when they stand in
+/// `../shared/traffic` beside the package, and their absence is no fault.
 package struct RecordedTraffic: Sendable {
     package struct Entry: Sendable {
         /// Seconds since the first stanza of the recording.
@@ -35,8 +35,8 @@ package struct RecordedTraffic: Sendable {
             }
     }
 
-    /// Takes a document apart without a full XML parser: the stanza between an `at` element's tags is kept byte for byte.
-    /// Returns nil where the text is no traffic document.
+    /// Takes a document apart without a full XML parser: the stanza between an `at` element's tags is kept byte for
+    /// byte. Returns nil where the text is no traffic document.
     package init?(name: String, document: [UInt8]) {
         let bytes = document[...]
         guard let root = Self.find(Array("urn:x-traffic:0".utf8), in: bytes) else { return nil }

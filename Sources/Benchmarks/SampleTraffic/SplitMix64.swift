@@ -1,4 +1,5 @@
-/// A small seeded generator (S. Vigna's splitmix64): equal seeds give equal numbers in every process and on every machine.
+/// A small seeded generator (S. Vigna's splitmix64): equal seeds give equal numbers in every process and on every
+/// machine.
 package struct SplitMix64: RandomNumberGenerator, Sendable {
     private var state: UInt64
 

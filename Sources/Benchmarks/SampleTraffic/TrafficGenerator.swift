@@ -12,10 +12,10 @@ package struct SampleStanza: Sendable {
 /// Seeded, endless server-to-server traffic between two sites, as real servers and clients write it.
 ///
 /// The mix and the payloads follow recorded traffic between two Prosody servers: 1:1 chat with chat states, receipts,
-/// markers and origin ids, a busy room whose messages carry stanza and occupant ids, presence with entity capabilities and
-/// avatar hashes, room presence, a few IQs. Bodies and ids differ from stanza to stanza, and the order of attributes varies,
-/// because a corpus that repeats itself makes parsing and above all DEFLATE look faster than they are. About 305 bytes per
-/// stanza on average.
+/// markers and origin ids, a busy room whose messages carry stanza and occupant ids, presence with entity
+/// capabilities and avatar hashes, room presence, a few IQs. Bodies and ids differ from stanza to stanza, and the
+/// order of attributes varies, because a corpus that repeats itself makes parsing and above all DEFLATE look faster
+/// than they are. About 305 bytes per stanza on average.
 package struct TrafficGenerator: Sendable {
     private var random: SplitMix64
     private let local: String
@@ -84,7 +84,8 @@ package struct TrafficGenerator: Sendable {
         if random.chance(percent: 40) { xml += "<markable xmlns='urn:xmpp:chat-markers:0'/>" }
         if random.chance(percent: 45) { xml += "<origin-id xmlns='urn:xmpp:sid:0' id='\(id)'/>" }
         if random.chance(percent: 8) {
-            xml += "<html xmlns='http://jabber.org/protocol/xhtml-im'><body xmlns='http://www.w3.org/1999/xhtml'>"
+            xml +=
+                "<html xmlns='http://jabber.org/protocol/xhtml-im'><body xmlns='http://www.w3.org/1999/xhtml'>"
                 + "<p>\(text)</p></body></html>"
         }
         lastID = id
@@ -126,7 +127,8 @@ package struct TrafficGenerator: Sendable {
         let number = random.below(people)
         let resource = random.below(Vocabulary.resources.count)
         var xml = open(
-            "presence", from: "\(person(number))@\(local)/\(Vocabulary.resources[resource])", to: recipientBare(), type: nil,
+            "presence", from: "\(person(number))@\(local)/\(Vocabulary.resources[resource])", to: recipientBare(),
+            type: nil,
             id: hexID())
         if random.chance(percent: 50) { xml += "<show>\(random.pick(["away", "xa", "dnd", "chat"]))</show>" }
         let status = random.pick(Vocabulary.statuses)
@@ -146,7 +148,8 @@ package struct TrafficGenerator: Sendable {
     }
 
     private mutating func roomPresence() -> String {
-        let item = random.chance(percent: 80)
+        let item =
+            random.chance(percent: 80)
             ? "<item affiliation='member' role='participant'/>" : "<item affiliation='admin' role='moderator'/>"
         let occupant = random.below(Vocabulary.names.count)
         return open(

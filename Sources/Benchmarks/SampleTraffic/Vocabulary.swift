@@ -22,7 +22,8 @@ enum Vocabulary {
         """)
 
     static let statuses: [String] = [
-        "", "on watch", "at supper", "in the engine room", "back at 1400", "short of battery", "asleep, call the bridge",
+        "", "on watch", "at supper", "in the engine room", "back at 1400", "short of battery",
+        "asleep, call the bridge",
         "alongside", "out with the small boat", "do not disturb", "briefing until noon",
     ]
 

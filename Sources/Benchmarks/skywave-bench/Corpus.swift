@@ -45,7 +45,8 @@ struct Corpus {
         RecordedTraffic.besidePackage().map {
             Corpus(
                 name: "-recorded-\($0.name)", $0.entries.filter { $0.site == "a" }.map(\.xml),
-                senders: ["alpha.example", "conference.alpha.example"], recipients: ["bravo.example", "*.bravo.example"])
+                senders: ["alpha.example", "conference.alpha.example"],
+                recipients: ["bravo.example", "*.bravo.example"])
         }
     }
 

@@ -2,8 +2,8 @@ import Blocks
 import NIOCore
 import XMPP
 
-/// zlib alone, level 6, on the canonical bytes in batches of 64: what no outbound path over zlib can be faster than, even if
-/// everything else cost nothing.
+/// zlib alone, level 6, on the canonical bytes in batches of 64: what no outbound path over zlib can be faster than,
+/// even if everything else cost nothing.
 enum DeflateBench {
     static func run(_ corpus: Corpus, runs: Int) {
         let reader = StreamReader(limits: .local, root: .received)

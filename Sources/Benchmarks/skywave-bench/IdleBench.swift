@@ -59,13 +59,18 @@ private final class Site {
             let remote = "remote\(number)@shore.example/desk"
             var inbound = ByteBuffer(
                 string: "<presence from='\(remote)' to='anna@ship.example'><show>away</show></presence>"
-                    + "<message from='\(remote)' to='anna@ship.example/desk' type='chat' id='m\(number)'><body>hello</body></message>")
+                    + "<message from='\(remote)' to='anna@ship.example/desk' type='chat' id='m\(number)'>"
+                    + "<body>hello</body></message>"
+            )
             link.read(&inbound)
             while let event = link.nextEvent() {
                 if case .stanza(let stanza) = event { machine.linkStanzaReceived(stanza, now: now) }
             }
             var outbound = ByteBuffer(
-                string: "<message from='anna@ship.example/desk' to='\(remote)' type='chat' id='a\(number)'><body>hello</body></message>")
+                string:
+                    "<message from='anna@ship.example/desk' to='\(remote)' type='chat' id='a\(number)'>"
+                    + "<body>hello</body></message>"
+            )
             local.read(&outbound)
             while let event = local.nextEvent() {
                 if case .stanza(let stanza) = event { machine.localStanzaReceived(stanza, now: now) }

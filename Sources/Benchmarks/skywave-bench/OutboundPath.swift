@@ -3,8 +3,8 @@ import BridgeCore
 import NIOCore
 import XMPP
 
-/// Everything that a bridge does with what its own server writes, but for the sockets: parse, check against the agreement,
-/// queue, batch, compress.
+/// Everything that a bridge does with what its own server writes, but for the sockets: parse, check against the
+/// agreement, queue, batch, compress.
 final class OutboundPath {
     /// What the link takes at a time.
     static let batchStanzas = 64

@@ -6,7 +6,6 @@ struct LoadError: Error, CustomStringConvertible {
     var description: String
 }
 
-
 /// A stream whose negotiation an `EndHandler` plays; afterwards its bytes are messages.
 ///
 /// One small state machine per role, fed with tags; what it answers is text. Roles:

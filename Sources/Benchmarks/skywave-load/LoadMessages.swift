@@ -1,8 +1,8 @@
 import NIOCore
 import SampleTraffic
 
-/// The messages of a load, their bytes made before the clock runs. Message `n` goes from user `n % pairs` to user `n % pairs`
-/// of the other side and carries `n` in its id, which is written into the ready bytes when it is sent.
+/// The messages of a load, their bytes made before the clock runs. Message `n` goes from user `n % pairs` to user `n
+/// % pairs` of the other side and carries `n` in its id, which is written into the ready bytes when it is sent.
 struct LoadMessages {
     static let idPrefix = Array("load-".utf8)
     static let idDigits = 9

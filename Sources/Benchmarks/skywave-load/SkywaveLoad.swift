@@ -63,7 +63,9 @@ struct Components: AsyncParsableCommand {
 /// As the two sites' servers themselves: messages go s2s, bridge, link, bridge, s2s.
 struct Servers: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
-        abstract: "Play the XMPP servers beside two bridges (s2s with dialback, in the clear) and send from the first to the second.")
+        abstract:
+            "Play the XMPP servers beside two bridges (s2s with dialback, in the clear); send from the first to the second."
+    )
 
     @Option(help: "Where the sending server listens for its bridge, HOST:PORT.")
     var senderListen: Endpoint

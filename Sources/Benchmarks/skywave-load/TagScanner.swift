@@ -27,11 +27,11 @@ struct Tag {
     }
 }
 
-/// Finds tags in a stream of bytes. Deliberately not the product's XML reader: what measures the bridge should not share its
-/// faults, and the load's ends must cost far less than what they measure.
+/// Finds tags in a stream of bytes. Deliberately not the product's XML reader: what measures the bridge should not
+/// share its faults, and the load's ends must cost far less than what they measure.
 ///
-/// It understands what XMPP servers write to each other – elements, attributes in either quote, character data – and nothing
-/// that XMPP forbids (comments, CDATA, processing instructions but the declaration).
+/// It understands what XMPP servers write to each other – elements, attributes in either quote, character data – and
+/// nothing that XMPP forbids (comments, CDATA, processing instructions but the declaration).
 struct TagScanner {
     private var bytes: [UInt8] = []
     private var position = 0
@@ -45,7 +45,8 @@ struct TagScanner {
         bytes.append(contentsOf: buffer.readableBytesView)
     }
 
-    /// The next complete start tag, end tags skipped, once the text behind it is complete as well; nil when more is needed.
+    /// The next complete start tag, end tags skipped, once the text behind it is complete as well; nil when more is
+    /// needed.
     mutating func nextTag() -> Tag? {
         while let (start, end) = nextMarkup(from: position) {
             let first = bytes[start + 1]
@@ -68,8 +69,8 @@ struct TagScanner {
         return nil
     }
 
-    /// The number in the id of the next `message` start tag, or -1 for a message that is none of the load's or came back as
-    /// an error; nil when there is no further complete message tag. Everything else is passed over.
+    /// The number in the id of the next `message` start tag, or -1 for a message that is none of the load's or came
+    /// back as an error; nil when there is no further complete message tag. Everything else is passed over.
     mutating func nextMessageNumber() -> Int? {
         while let (start, end) = nextMarkup(from: position) {
             position = end + 1
@@ -98,7 +99,9 @@ struct TagScanner {
             }
             var value = 0
             for _ in 0..<LoadMessages.idDigits {
-                guard cursor < tag.upperBound, case let digit = bytes[cursor], (48...57).contains(digit) else { return -1 }
+                guard cursor < tag.upperBound, case let digit = bytes[cursor], (48...57).contains(digit) else {
+                    return -1
+                }
                 value = value * 10 + Int(digit - 48)
                 cursor += 1
             }

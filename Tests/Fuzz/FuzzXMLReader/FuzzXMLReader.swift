@@ -1,6 +1,7 @@
 import TestSupport
 
-/// One input: any bytes, any split, both kinds of root. A violated property stops the run, and the fuzzer keeps the input.
+/// One input: any bytes, any split, both kinds of root. A violated property stops the run, and the fuzzer keeps the
+/// input.
 private func fuzzOneInput(_ data: UnsafePointer<UInt8>?, _ size: Int) -> CInt {
     let input = unsafe Array(UnsafeBufferPointer(start: data, count: size))
     if let violation = StreamReaderProperties.violation(in: input) {
@@ -9,11 +10,12 @@ private func fuzzOneInput(_ data: UnsafePointer<UInt8>?, _ size: Int) -> CInt {
     return 0
 }
 
-// The package manager gives an executable's entry point a name of its own, under which libFuzzer has none: so this is the
-// entry point, and it calls libFuzzer's driver.
+// The package manager gives an executable's entry point a name of its own, under which libFuzzer has none: so this is
+// the entry point, and it calls libFuzzer's driver.
 @_silgen_name("LLVMFuzzerRunDriver")
 private func runFuzzer(
-    _ count: UnsafeMutablePointer<CInt>, _ arguments: UnsafeMutablePointer<UnsafeMutablePointer<UnsafeMutablePointer<CChar>?>?>,
+    _ count: UnsafeMutablePointer<CInt>,
+    _ arguments: UnsafeMutablePointer<UnsafeMutablePointer<UnsafeMutablePointer<CChar>?>?>,
     _ oneInput: @convention(c) (UnsafePointer<UInt8>?, Int) -> CInt
 ) -> CInt
 
