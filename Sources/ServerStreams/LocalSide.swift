@@ -48,11 +48,6 @@ package struct LocalSide: ~Copyable {
     var counts: [LocalNote.Kind: UInt64] = [:]
     var recentProblems: Deque<LocalNote> = []
 
-    deinit {
-        // A route and the connection that carries it know each other.
-        for route in self.routes.values { route.carrier = nil }
-    }
-
     package init(configuration: LocalSideConfiguration, secrets: any ServerStreamSecrets) {
         self.configuration = configuration
         self.secrets = secrets
