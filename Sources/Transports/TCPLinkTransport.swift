@@ -282,6 +282,8 @@ package final class TCPLinkTransport: LinkTransport {
     }
 
     private func batchWritten(_ id: LinkConnectionID) {
+        // A connection that was replaced may finish its last batch late; what is in flight by then is another's.
+        guard machine.sendingConnection == id else { return }
         if let connection = unsettledConnection, connection.id == id {
             let batch = UnsettledBatch(end: connection.counter.sent, stanzas: inFlight)
             unsettled.append(batch)

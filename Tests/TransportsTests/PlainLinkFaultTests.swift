@@ -74,6 +74,28 @@ import XMPP
         try await listener.close()
     }
 
+    @Test func `a batch that leaves late on a replaced connection says nothing of the one in flight`() async throws {
+        let (link, listener, remote) = try await acceptor { $0.policy.closeTimeout = .seconds(30) }
+        let older = try await RawPeer.dial(remote.host, remote.port, from: addresses[2], reads: false)
+        try await link.waitUntilConnected()
+        try await link.send(["late"], bodyBytes: 12_000_000)
+        try await older.send("</stream:stream>")
+        try await eventually { link.disconnects.count == 1 }
+        #expect(link.disconnects.first?.inDoubt == ["late"])
+        let newer = try await RawPeer.dial(remote.host, remote.port, from: addresses[2], reads: false)
+        try await eventually { link.connects == 2 }
+        try await link.send(["next"], bodyBytes: 12_000_000)
+        try await eventually { try await link.status().batchesSent == 2 }
+        try await older.channel.setOption(.autoRead, value: true).get()
+        try await eventually(within: .seconds(20)) { older.byteCount > 12_000_000 }
+        try await newer.close()
+        try await eventually { link.disconnects.count == 2 }
+        #expect(link.disconnects.last?.inDoubt == ["next"], "forgotten: lost without a word")
+        try await older.close()
+        try await link.close()
+        try await listener.close()
+    }
+
     @Test func `the peer restarts: dialled again with back-off, the rest arrives in order`() async throws {
         let server = NIOLoopBoundBox.makeBoxSendingValue([RawPeer](), eventLoop: loop)
         let loop = loop

@@ -45,6 +45,7 @@ final class RawPeer: Sendable {
     }
 
     var text: String { String(decoding: memory.withLockedValue { $0.bytes }, as: UTF8.self) }
+    var byteCount: Int { memory.withLockedValue { $0.bytes.count } }
     var isClosed: Bool { memory.withLockedValue { $0.isClosed } }
 
     func send(_ text: String) async throws {
