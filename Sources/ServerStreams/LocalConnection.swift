@@ -40,10 +40,15 @@ class CarrierConnection: LocalConnection {
         self.lastStanza = now
         super.init(id: id, now: now)
     }
+
+    /// For logs: whom it was opened for.
+    var purpose: String { "of nobody" }
 }
 
 final class OutboundConnection: CarrierConnection {
     var machine: OutboundStreamStateMachine
+
+    override var purpose: String { "\(self.machine.pair.remote) to \(self.machine.pair.local)" }
 
     init(_ machine: consuming OutboundStreamStateMachine, now: NIODeadline) {
         let id = machine.connection
@@ -54,6 +59,8 @@ final class OutboundConnection: CarrierConnection {
 
 final class ComponentConnection: CarrierConnection {
     var machine: ComponentStreamStateMachine
+
+    override var purpose: String { "component \(self.machine.domain)" }
 
     init(_ machine: consuming ComponentStreamStateMachine, now: NIODeadline) {
         let id = machine.connection
@@ -102,6 +109,11 @@ final class Route {
     init(key: RouteKey, ordinal: UInt64) {
         self.key = key
         self.ordinal = ordinal
+    }
+
+    /// Whether a stanza goes this way.
+    func carries(_ stanza: Stanza) -> Bool {
+        stanza.fromDomainEquals(self.key.remote) && (self.key.local.map { stanza.toDomainEquals($0) } ?? true)
     }
 
     /// The pair of domains; `nil` for a component.

@@ -34,6 +34,8 @@ package struct LocalNote: Equatable, Sendable {
     package var connection: ConnectionID?
     /// What happened, and where it helps what to do about it.
     package var text: String
+    /// Counted, but not worth a line: the same was said lately, and will be said again when it has become twice as often.
+    package var isRepetition = false
 
     package init(_ kind: Kind, _ severity: Severity, _ connection: ConnectionID?, _ text: String) {
         self.kind = kind

@@ -159,8 +159,8 @@ extension LocalSide {
         let routes = carrier.routes
         self.note(
             .streamClosed, .information, carrier.id,
-            "the stream \(routes.first?.description ?? "of no route") ended: \(reason)")
-        self.putBack(unsent, among: routes)
+            "the stream \(carrier.purpose) ended: \(reason)")
+        let homeless = self.putBack(unsent, among: routes)
         let livedShort = carrier.openedAt + .seconds(5) > self.now
         for route in routes {
             let wanted = route.wantsStream
@@ -180,20 +180,36 @@ extension LocalSide {
             if self.isShuttingDown { self.giveBackAll(route, .remoteServerTimeout) }
             self.ensure(route)
         }
+        self.putBackElsewhere(homeless)
         if self.isShuttingDown { self.removeRoutes(routes) }
     }
 
     /// Puts stanzas that never left back to the head of their queues, in their order.
-    private mutating func putBack(_ unsent: [Stanza], among routes: [Route]) {
-        guard !unsent.isEmpty else { return }
-        for route in routes {
-            let own = unsent.filter { stanza in
-                stanza.fromDomainEquals(route.key.remote) && (route.key.local.map { stanza.toDomainEquals($0) } ?? true)
-            }
+    ///
+    /// - Returns: those of pairs that had lost their place on the stream already.
+    private mutating func putBack(_ unsent: [Stanza], among routes: [Route]) -> [Stanza] {
+        var rest = unsent
+        for route in routes where !rest.isEmpty {
+            let own = rest.filter { route.carries($0) }
             guard !own.isEmpty else { continue }
+            rest.removeAll { route.carries($0) }
             route.queue.putBack(own, expires: self.now + self.configuration.holdTime)
             self.queuedStanzas += own.count
             for stanza in own { self.queuedBytes += stanza.byteCount }
+        }
+        return rest
+    }
+
+    /// Finds a way for stanzas that never left and whose pair has no place on their stream any more.
+    private mutating func putBackElsewhere(_ unsent: [Stanza]) {
+        for stanza in unsent.reversed() {
+            guard !self.isShuttingDown else {
+                self.giveBack(stanza, .remoteServerTimeout, .wait)
+                continue
+            }
+            guard let route = self.knownRoute(for: stanza) ?? self.newRoute(for: stanza) else { continue }
+            _ = self.putBack([stanza], among: [route])
+            if route.isAuthorized { self.markDrainable(route) } else { self.ensure(route) }
         }
     }
 
@@ -209,6 +225,31 @@ extension LocalSide {
             return
         }
         self.removeRoutes([route])
+    }
+
+    /// Takes the place of the pair that has been silent for longest, so that names which nobody uses any more cannot keep
+    /// others out: a peer with a wildcard may use as many as it likes.
+    mutating func retireSilentRoute() -> Bool {
+        // A stream that is being closed still costs the server a connection.
+        guard self.connections.count - self.inboundCount < 2 * self.configuration.maximumRoutes else { return false }
+        var oldest: (route: Route, carrier: OutboundConnection)?
+        for route in self.routes.values {
+            guard let carrier = route.carrier as? OutboundConnection, carrier.routes.count == 1, !route.wantsStream,
+                !carrier.machine.isBusy, carrier.isWritable,
+                carrier.lastStanza + self.configuration.silenceBeforeReplacement <= self.now
+            else { continue }
+            if let known = oldest {
+                guard (carrier.lastStanza, route.ordinal) < (known.carrier.lastStanza, known.route.ordinal) else { continue }
+            }
+            oldest = (route, carrier)
+        }
+        guard let oldest else { return false }
+        oldest.carrier.machine.closeRequested(
+            "silent, and another pair needs its place", now: self.now, actions: &self.actions)
+        self.isTimerStale = true
+        self.detach(oldest.route)
+        self.removeRoutes([oldest.route])
+        return true
     }
 
     private mutating func removeRoutes(_ routes: [Route]) {

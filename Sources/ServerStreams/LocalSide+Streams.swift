@@ -192,6 +192,7 @@ extension LocalSide {
     private mutating func forget(_ inbound: InboundConnection) {
         guard self.connections.removeValue(forKey: inbound.id) != nil else { return }
         self.inboundCount -= 1
+        if self.isShuttingDown { self.closeAllDrained() }
     }
 
     // MARK: Outcomes

@@ -137,22 +137,29 @@ extension LocalSide {
             if !route.isAuthorized { self.giveBackAll(route, .remoteServerTimeout) }
             if route.phase == .waiting || route.phase == .idle { self.removeIfIdle(route) }
         }
-        for connection in self.sortedConnections() {
-            switch connection {
-            case let inbound as InboundConnection:
-                inbound.machine.closeRequested("the bridge stops", now: now, actions: &self.actions)
-            case let carrier as CarrierConnection:
-                self.closeIfDrained(carrier)
-            default:
-                break
-            }
+        for case let inbound as InboundConnection in self.sortedConnections() {
+            inbound.machine.closeRequested("the bridge stops", now: now, actions: &self.actions)
         }
+        self.closeAllDrained()
     }
 
-    /// Closes a stream on shutdown once its queues are empty.
+    /// Closes a stream on shutdown once its queues are empty and nothing more can come that has to be answered on it: the
+    /// server may have stanzas on their way until it has closed its own streams.
     mutating func closeIfDrained(_ carrier: CarrierConnection) {
-        guard carrier.routes.allSatisfy({ $0.queue.isEmpty }) else { return }
+        guard carrier.routes.allSatisfy({ $0.queue.isEmpty }), !self.hasServerToHear else { return }
         self.close(carrier)
+    }
+
+    /// Closes what only waited for the server's streams to end.
+    mutating func closeAllDrained() {
+        for case let carrier as CarrierConnection in self.sortedConnections() { self.closeIfDrained(carrier) }
+    }
+
+    private var hasServerToHear: Bool {
+        self.connections.values.contains { connection in
+            guard let inbound = connection as? InboundConnection else { return false }
+            return inbound.machine.isAuthorized && !inbound.machine.isClosed
+        }
     }
 
     private mutating func close(_ carrier: CarrierConnection) {

@@ -47,6 +47,8 @@ package struct LocalSide: ~Copyable {
     var isTimerStale = false
     var counts: [LocalNote.Kind: UInt64] = [:]
     var recentProblems: Deque<LocalNote> = []
+    /// How often something happened that may happen with every stanza.
+    var floods: [LocalNote.Kind: UInt64] = [:]
 
     package init(configuration: LocalSideConfiguration, secrets: any ServerStreamSecrets) {
         self.configuration = configuration
@@ -126,7 +128,7 @@ package struct LocalSide: ~Copyable {
         }
     }
 
-    private func knownRoute(for stanza: Stanza) -> Route? {
+    func knownRoute(for stanza: Stanza) -> Route? {
         let local = self.isComponent ? 0 : stanza.toDomainHash
         let key = Self.hash(remote: stanza.fromDomainHash, local: local)
         guard let route = self.routesByHash[key], stanza.fromDomainEquals(route.key.remote) else { return nil }
@@ -135,13 +137,13 @@ package struct LocalSide: ~Copyable {
     }
 
     /// Finds or makes the route of a stanza; gives the stanza back where there can be none.
-    private mutating func newRoute(for stanza: Stanza) -> Route? {
+    mutating func newRoute(for stanza: Stanza) -> Route? {
         guard stanza.kind != .other, let remote = stanza.fromDomain, let local = stanza.toDomain else {
-            self.note(.stanzaDiscarded, .warning, nil, "a stanza without valid addresses cannot be delivered")
+            self.noteFlood(.stanzaDiscarded, .warning, "a stanza without valid addresses cannot be delivered")
             return nil
         }
         guard self.configuration.standsInFor(remote) else {
-            self.note(.stanzaDiscarded, .warning, nil, "the bridge does not stand in for \(remote)")
+            self.noteFlood(.stanzaDiscarded, .warning, "the bridge does not stand in for \(remote)")
             return nil
         }
         guard self.configuration.isLocal(local) else {
@@ -154,17 +156,17 @@ package struct LocalSide: ~Copyable {
         case .components: key = RouteKey(remote: remote, local: nil)
         }
         guard let route = self.route(key) else {
-            self.note(.queueOverflow, .warning, nil, "too many pairs of domains want to reach the local server")
+            self.noteFlood(.queueOverflow, .warning, "too many pairs of domains want to reach the local server")
             self.giveBack(stanza, .resourceConstraint, .wait)
             return nil
         }
         return route
     }
 
-    /// The route with this key, made where there is none; `nil` where there are too many.
+    /// The route with this key, made where there is none; `nil` where there are too many that are in use.
     mutating func route(_ key: RouteKey) -> Route? {
         if let route = self.routes[key] { return route }
-        guard self.routes.count < self.configuration.maximumRoutes else { return nil }
+        guard self.routes.count < self.configuration.maximumRoutes || self.retireSilentRoute() else { return nil }
         let route = Route(key: key, ordinal: self.nextOrdinal)
         self.nextOrdinal += 1
         self.routes[key] = route
@@ -221,7 +223,7 @@ package struct LocalSide: ~Copyable {
     mutating func giveBack(_ stanza: Stanza, _ condition: StanzaErrorCondition, _ type: StanzaErrorType) {
         guard !stanza.isError, !stanza.isIQAnswer else {
             let text = "an answer of \(stanza.byteCount) bytes was dropped: \(condition.rawValue)"
-            self.note(.stanzaDiscarded, .information, nil, text)
+            self.noteFlood(.stanzaDiscarded, .information, text)
             return
         }
         self.actions.append(.undeliverable(stanza, condition, type))
@@ -235,9 +237,19 @@ package struct LocalSide: ~Copyable {
         self.actions.append(.note(LocalNote(kind, severity, connection, text)))
     }
 
+    /// Notes what may come with every stanza. The first, the second, the fourth… is worth a line: a flood must not become a
+    /// flood of lines.
+    mutating func noteFlood(_ kind: LocalNote.Kind, _ severity: LocalNote.Severity, _ text: String) {
+        let count = self.floods[kind, default: 0] &+ 1
+        self.floods[kind] = count
+        var note = LocalNote(kind, severity, nil, "\(text) (\(count) so far)")
+        note.isRepetition = count & (count &- 1) != 0
+        self.actions.append(.note(note))
+    }
+
     private mutating func count(_ note: LocalNote) {
         self.counts[note.kind, default: 0] += 1
-        guard note.severity >= .warning else { return }
+        guard note.severity >= .warning, !note.isRepetition else { return }
         if self.recentProblems.count >= 32 { self.recentProblems.removeFirst() }
         self.recentProblems.append(note)
     }

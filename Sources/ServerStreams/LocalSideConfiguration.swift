@@ -68,6 +68,8 @@ package struct LocalSideConfiguration: Sendable {
     package var maximumInboundConnections = 1_024
     /// Pairs of domains that may have a stream or a queue towards the server at once.
     package var maximumRoutes = 512
+    /// How long a pair must have been silent before another may take its place when there are too many.
+    package var silenceBeforeReplacement: TimeAmount = .seconds(5)
     /// Pairs that one stream may carry (XEP-0220 §2.5: more is answered with `resource-constraint`).
     package var maximumPairsPerStream = 256
     /// Verifications that one stream may have waiting at once.

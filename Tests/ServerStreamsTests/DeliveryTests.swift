@@ -19,13 +19,14 @@ import XMPP
 
     @discardableResult
     private func authorize(
-        _ side: inout Transcript, token: UInt64, connection: UInt64, local: String = "ship.example"
+        _ side: inout Transcript, token: UInt64, connection: UInt64, local: String = "ship.example",
+        remote: String = "hq.example"
     ) -> [LocalAction] {
         _ = side.dialed(token, connection)
-        _ = side.open(connection, from: local, id: "srv")
+        _ = side.open(connection, from: local, to: remote, id: "srv")
         _ = side.receive(
             connection, "<stream:features><dialback xmlns='urn:xmpp:features:dialback'><errors/></dialback></stream:features>")
-        return side.receive(connection, "<db:result from='\(local)' to='hq.example' type='valid'/>")
+        return side.receive(connection, "<db:result from='\(local)' to='\(remote)' type='valid'/>")
     }
 
     private func writes(_ actions: [LocalAction]) -> [Stanza] {
@@ -93,6 +94,32 @@ import XMPP
         for number in 0..<101 { _ = side.deliver(self.stanza(number)) }
         #expect(side.actions.undeliverable.count == 100)
         #expect(side.noted(.queueOverflow).count == 7)
+    }
+
+    @Test("d12: pairs that have fallen silent make room for others, and what had not left finds a new way")
+    func replacement() {
+        var configuration = LocalSideConfiguration.site()
+        configuration.maximumRoutes = 2
+        var side = Transcript(configuration)
+        for number in 0..<2 as Range<UInt64> {
+            _ = side.deliver(self.stanza(0, from: "b@x\(number).hq.example"))
+            self.authorize(&side, token: number, connection: number, remote: "x\(number).hq.example")
+        }
+        let third = self.stanza(0, from: "b@x2.hq.example")
+        for _ in 0..<100 { #expect(side.deliver(third).undeliverable.map(\.condition) == [.resourceConstraint]) }
+        #expect(side.noted(.queueOverflow).count == 100)
+        #expect(side.noted(.queueOverflow).count { !$0.isRepetition } == 7, "not a line per stanza")
+        _ = side.wait(6)
+        let replaced = side.deliver(third)
+        #expect(replaced.undeliverable.isEmpty)
+        #expect(replaced.written(0) == "</stream:stream>", "the oldest gives its place")
+        #expect(replaced.written(1).isEmpty)
+        #expect(replaced.dials == [2])
+        let unsent = self.stanza(1, from: "b@x0.hq.example")
+        let again = side.closed(0, unsent: [unsent])
+        #expect(again.dials == [3])
+        let opened = self.authorize(&side, token: 3, connection: 3, remote: "x0.hq.example")
+        #expect(self.writes(opened) == [unsent])
     }
 
     @Test("A server that is down is dialled with growing pauses; what waited too long goes back")
@@ -273,6 +300,27 @@ import XMPP
         #expect(isShutDown)
         #expect(side.deliver(self.stanza(10)).undeliverable.count == 1)
         #expect(side.accept(11).closes == [11])
+    }
+
+    @Test("On shutdown the server's streams end first: what it still says can be answered")
+    func shutdownOrder() {
+        var side = self.opened()
+        _ = side.accept(2)
+        _ = side.open(2)
+        _ = side.receive(2, "<db:result from='ship.example' to='hq.example'>key</db:result>")
+        _ = side.receive(1, "<db:verify from='ship.example' to='hq.example' id='fresh' type='valid'/>")
+        side.side.shutdownRequested(now: side.now)
+        let actions = side.draw()
+        #expect(actions.written(2) == "</stream:stream>")
+        #expect(actions.written(1).isEmpty)
+        let late = message(from: "a@ship.example", to: "b@hq.example")
+        #expect(side.receive(2, late).received == [late])
+        let answer = message(from: "b@hq.example", to: "a@ship.example", attributes: "type='error'")
+        #expect(side.deliver(answer).written(1) == answer.text)
+        #expect(side.closed(2).written(1) == "</stream:stream>")
+        #expect(side.closed(1).isEmpty)
+        let isShutDown = side.side.isShutDown
+        #expect(isShutDown)
     }
 
     @Test("What cannot be written before the shutdown deadline goes back")

@@ -401,6 +401,7 @@ final class SiteRuntime {
 
     private func log(_ note: LocalNote) {
         probe?.noted(note)
+        guard !note.isRepetition else { return }
         let level: Logger.Level =
             switch note.severity {
             case .information: .info
