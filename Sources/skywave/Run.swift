@@ -1,6 +1,7 @@
 import Admin
 import ArgumentParser
 import Bridge
+import Glibc
 import Logging
 import NIOCore
 import NIOPosix
@@ -22,6 +23,8 @@ struct Run: AsyncParsableCommand {
         let log = site.log
         LoggingSystem.bootstrap { StderrLogHandler(label: $0, level: log.level, format: log.format) }
         let logger = Logger(label: "skywave")
+        // There is nothing to reload, and a terminal that goes away must not take the link with it.
+        unsafe signal(SIGHUP, SIG_IGN)
         let group = MultiThreadedEventLoopGroup(numberOfThreads: 1)
         do {
             // The control socket lies there too, unless the configuration says otherwise.
