@@ -38,7 +38,7 @@ fuzz: setup
 	@Tests/Lab/fuzz.sh $(FUZZ_SECONDS)
 
 test-sanitized: setup
-	@Tests/Lab/test-sanitized.sh
+	@Tests/Lab/test-sanitized.sh $(SANITIZERS)
 
 clean:
 	-@[ ! -e .lab/demo/processes.json ] || $(PYTHON) Tests/Lab/demo.py --stop
