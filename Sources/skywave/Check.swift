@@ -48,12 +48,14 @@ struct Check: AsyncParsableCommand {
         Terminal.output("\(site.file): no problems")
         for peer in site.peers where peer.transport.security == .insecure {
             Terminal.output(
-                "warning: the link to peer \"\(peer.name)\" has neither encryption nor authentication (insecure = true)")
+                "warning: the link to peer \"\(peer.name)\" has neither encryption nor authentication (insecure = true)"
+            )
         }
         guard dial else { return .success }
         if await isRunning(site, group) {
             Terminal.output(
-                "missing: the bridge of this configuration is running; stop it for this check, or ask it: skywave status")
+                "missing: the bridge of this configuration is running; stop it for this check, or ask it: skywave status"
+            )
             return .dialProblems
         }
         let server = dns.flatMap { ResolverConfiguration.server($0) } ?? ResolverConfiguration.systemServer()

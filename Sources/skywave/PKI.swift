@@ -28,7 +28,8 @@ struct PKI: ParsableCommand {
     var renew = false
     @Option(help: ArgumentHelp("Also make a certificate for the link, with this name.", valueName: "name"))
     var link: String?
-    @Argument(help: "Remote domains, sub-domains such as conference.hq.example included; *.hq.example for all below it.")
+    @Argument(
+        help: "Remote domains, sub-domains such as conference.hq.example included; *.hq.example for all below it.")
     var domains: [String] = []
 
     func validate() throws {
@@ -51,7 +52,8 @@ struct PKI: ParsableCommand {
     func run() throws {
         do {
             let store = try CertificateStore(directory: out, authorityName: caName)
-            Terminal.output(store.wasMade ? "made the authority \(store.authorityFile)" : "using \(store.authorityFile)")
+            Terminal.output(
+                store.wasMade ? "made the authority \(store.authorityFile)" : "using \(store.authorityFile)")
             let patterns = domains.compactMap { DomainPattern($0) }
             for pattern in patterns {
                 Terminal.output(try store.ensureLeaf(for: pattern, days: days, renews: renew))

@@ -44,7 +44,8 @@ struct BridgingTests {
     func oversize() async throws {
         try await TwoSites.with(site: "limits = { stanza-bytes = 20000 }") { sites in
             sites.alpha.send(
-                Stanzas.message("romeo@alpha.example/a", "juliet@bravo.example", String(repeating: "x", count: 30_000), id: "big"))
+                Stanzas.message(
+                    "romeo@alpha.example/a", "juliet@bravo.example", String(repeating: "x", count: 30_000), id: "big"))
             sites.alpha.send(Stanzas.message("romeo@alpha.example/a", "juliet@bravo.example", "small"))
             try await eventually("the small one arrived and the big one came back") {
                 sites.bravo.received.contains { $0.text.contains("small") }
@@ -66,7 +67,8 @@ struct BridgingTests {
         }
         try await TwoSites.with(logger: logger) { sites in
             sites.alpha.send(Stanzas.message("romeo@alpha.example/a", "juliet@bravo.example", "wherefore-art-thou"))
-            sites.alpha.send(Stanzas.message("romeo@alpha.example/a", "nobody@nowhere.bravo.example", "wherefore-art-thou"))
+            sites.alpha.send(
+                Stanzas.message("romeo@alpha.example/a", "nobody@nowhere.bravo.example", "wherefore-art-thou"))
             try await eventually("it arrived") { sites.bravo.received.count == 1 }
             await sites.bravo.cut()
         }

@@ -127,7 +127,8 @@ struct ConfigurationTests {
                     == .tls(
                         LinkTLSConfiguration(
                             certificate: "\(directory)/link.crt", key: "\(directory)/link.key",
-                            trust: .fingerprints([[UInt8](repeating: 0x0F, count: 32)]), serverName: Domain("hq.example"))))
+                            trust: .fingerprints([[UInt8](repeating: 0x0F, count: 32)]),
+                            serverName: Domain("hq.example"))))
         }
     }
 
@@ -211,18 +212,23 @@ struct ConfigurationTests {
             site.toml:3: site.sever = a table of 2: unknown key; did you mean "server"? (allowed: attachment, components, \
             domains, limits, listen, rooms, server, state, tls)
             """.split(separator: "\n").map(String.init)
-        for line in expected { #expect(problems.contains(line), "missing: \(line)\nin:\n\(problems.joined(separator: "\n"))") }
+        for line in expected {
+            #expect(problems.contains(line), "missing: \(line)\nin:\n\(problems.joined(separator: "\n"))")
+        }
         // Where and what, for the whole file; the words are pinned above and in the table below.
         let places = problems.map { problem in
-            problem.split(separator: ":", maxSplits: 2).dropFirst().map { $0.trimmingPrefix(" ") }.joined(separator: ":")
-                .split(separator: " ", maxSplits: 1).first.map { String($0).trimmingSuffix(":") } ?? ""
+            problem.split(separator: ":", maxSplits: 2).dropFirst().map { $0.trimmingPrefix(" ") }.joined(
+                separator: ":"
+            )
+            .split(separator: " ", maxSplits: 1).first.map { String($0).trimmingSuffix(":") } ?? ""
         }
         #expect(
             places == [
                 "1:site.state", "2:site.domains[1]", "2:site.domains[2]", "2:site.domains[3]", "3:site.sever",
                 "4:site.server.host", "4:site.server.port", "5:site.listen", "6:site.tls.ca",
                 "6:site.tls.certificates", "6:site.tls.mode", "7:site.rooms[0]", "10:site.limits.stanza-bytes",
-                "11:site.limits.negotiation-timeout", "15:peer[0].domains[1]", "16:peer[0].dialect", "17:peer[0].transport", "18:peer[0].transport.kind",
+                "11:site.limits.negotiation-timeout", "15:peer[0].domains[1]", "16:peer[0].dialect",
+                "17:peer[0].transport", "18:peer[0].transport.kind",
                 "19:peer[0].transport.connect", "21:peer[0].transport.compression.deflate",
                 "21:peer[0].transport.compression.level", "24:peer[1].name", "25:peer[1].domains[0]",
                 "26:peer[1].transport.addresses", "28:peer[1].transport.listen", "31:peer[1].outbox.message-lifetime",
@@ -245,9 +251,14 @@ struct ConfigurationTests {
     @Test(
         "Every kind of problem is reported alone, with its line",
         arguments: [
-            Wrong(name: "unknown key", site: "listn = 1", line: 7, parts: ["site.listn = 1", "did you mean \"listen\""]),
-            Wrong(name: "unknown table", tail: "[adnin]\nsocket = \"x\"", line: 18, parts: ["adnin", "did you mean \"admin\""]),
-            Wrong(name: "wrong type", site: "rooms = \"x\"", line: 7, parts: ["site.rooms = \"x\"", "this is a string", "array"]),
+            Wrong(
+                name: "unknown key", site: "listn = 1", line: 7, parts: ["site.listn = 1", "did you mean \"listen\""]),
+            Wrong(
+                name: "unknown table", tail: "[adnin]\nsocket = \"x\"", line: 18,
+                parts: ["adnin", "did you mean \"admin\""]),
+            Wrong(
+                name: "wrong type", site: "rooms = \"x\"", line: 7,
+                parts: ["site.rooms = \"x\"", "this is a string", "array"]),
             Wrong(
                 name: "foreign room", site: "rooms = [\"conference.hq.example\"]", line: 7,
                 parts: ["site.rooms[0]", "not one of the domains"]),
@@ -265,7 +276,8 @@ struct ConfigurationTests {
             Wrong(
                 name: "bad duration", transport: "hold = \"20 parsecs\"", line: 17, parts: ["hold", "not a duration"]),
             Wrong(
-                name: "duration without unit", transport: "dead-after = 30", line: 17, parts: ["without a unit", "\"90s\""]),
+                name: "duration without unit", transport: "dead-after = 30", line: 17,
+                parts: ["without a unit", "\"90s\""]),
             Wrong(
                 name: "duration out of range", transport: "hold = \"11s\"", line: 17, parts: ["out of range", "to 10s"]),
             Wrong(
@@ -309,7 +321,8 @@ struct ConfigurationTests {
                     tls = { certificate = "/nonexistent/a.crt", key = "/dev/null", ca = "/etc/hostname" }
                     """, line: 24, parts: []),
             Wrong(
-                name: "socket path too long", tail: "[admin]\nsocket = \"/\(String(repeating: "a", count: 120))\"", line: 19,
+                name: "socket path too long", tail: "[admin]\nsocket = \"/\(String(repeating: "a", count: 120))\"",
+                line: 19,
                 parts: ["admin.socket", "too long"]),
         ])
     func oneProblem(_ wrong: Wrong) throws {
@@ -371,7 +384,8 @@ struct ConfigurationTests {
                 "tls = { mode = \"off\" }", with: "tls = { certificates = \"\(directory)\" }")
             let foreign = Self.problems(text)
             #expect(foreign.count == 1, "\(foreign)")
-            #expect(foreign.first?.contains("the certificate is not for a.hq.example but for elsewhere.example") == true)
+            #expect(
+                foreign.first?.contains("the certificate is not for a.hq.example but for elsewhere.example") == true)
 
             unsafe rename("\(directory)/hq.example.key", "\(directory)/_wildcard.hq.example.key")
             try TemporaryDirectory.write("\(directory)/hq.example.key", try Files.readText("\(directory)/ca.key"))
@@ -415,11 +429,15 @@ struct ConfigurationTests {
             #expect(!problems.joined().contains("hush"))
             #expect(!problems.joined().contains("12345678"))
             #expect(problems.contains { $0.hasPrefix("site.toml:5: site.listen") })
-            #expect(problems.contains { $0.hasPrefix("site.toml:8: site.components.\"b.example\": this is an integer") })
-            #expect(problems.contains { $0.hasPrefix("site.toml:9: site.components.\"c.example\": the secret is empty") })
-            #expect(problems.contains { $0.hasPrefix("site.toml:10: site.components.\"d.example\": not a domain of any") })
+            #expect(
+                problems.contains { $0.hasPrefix("site.toml:8: site.components.\"b.example\": this is an integer") })
+            #expect(
+                problems.contains { $0.hasPrefix("site.toml:9: site.components.\"c.example\": the secret is empty") })
+            #expect(
+                problems.contains { $0.hasPrefix("site.toml:10: site.components.\"d.example\": not a domain of any") })
             #expect(problems.contains { $0.hasPrefix("site.toml:13: peer[0].domains[0]") })
-            #expect(problems.contains { $0.hasPrefix("site.toml:13: peer[0].domains[1] = \"hq.example\": has no secret") })
+            #expect(
+                problems.contains { $0.hasPrefix("site.toml:13: peer[0].domains[1] = \"hq.example\": has no secret") })
         }
     }
 
@@ -470,11 +488,13 @@ struct ConfigurationTests {
     func endpoints() throws {
         #expect(Endpoint("10.1.2.3:5269") == Endpoint(host: "10.1.2.3", port: 5269))
         #expect(Endpoint("[2001:db8::1]:5269")?.description == "[2001:db8::1]:5269")
-        for wrong in ["", ":", "a:", ":1", "2001:db8::1:5269", "a:65536", "a:-1", "a b:1", "[::1]", "10.1.2:3", "a:+1"] {
+        for wrong in ["", ":", "a:", ":1", "2001:db8::1:5269", "a:65536", "a:-1", "a b:1", "[::1]", "10.1.2:3", "a:+1"]
+        {
             #expect(Endpoint(wrong) == nil, "\(wrong)")
         }
         #expect(AddressRange("10.1.2.0/24")?.contains(try SocketAddress(ipAddress: "10.1.2.77", port: 1)) == true)
-        #expect(AddressRange("10.1.2.0/24")?.contains(try SocketAddress(ipAddress: "::ffff:10.1.2.77", port: 1)) == true)
+        #expect(
+            AddressRange("10.1.2.0/24")?.contains(try SocketAddress(ipAddress: "::ffff:10.1.2.77", port: 1)) == true)
         #expect(AddressRange("10.1.2.0/23")?.contains(try SocketAddress(ipAddress: "10.1.4.1", port: 1)) == false)
         #expect(AddressRange("2001:db8::/32")?.contains(try SocketAddress(ipAddress: "2001:db8:1::1", port: 1)) == true)
         for wrong in ["10.1.2.3/24", "10.1.2.3/33", "10.1.2", "x", "10.0.0.0/-1", "::/129", "10.0.0.0/+8"] {

@@ -6,7 +6,8 @@ import Testing
 struct DNSMessageTests {
     /// An answer header with a question for `xmpp.hq.example` SRV, then the given bytes.
     static func answer(
-        id: UInt16 = 7, flags: UInt16 = 0x8180, type: UInt16 = 33, questions: UInt16 = 1, records: UInt16, _ body: [UInt8]
+        id: UInt16 = 7, flags: UInt16 = 0x8180, type: UInt16 = 33, questions: UInt16 = 1, records: UInt16,
+        _ body: [UInt8]
     ) -> ByteBuffer {
         var buffer = ByteBuffer()
         for value in [id, flags, questions, records, 0, 0] { buffer.writeInteger(value) }
@@ -23,7 +24,8 @@ struct DNSMessageTests {
 
     static func record(_ owner: [UInt8] = [0xC0, 12], type: UInt16, _ data: [UInt8], length: Int? = nil) -> [UInt8] {
         let count = length ?? data.count
-        return owner + [UInt8(type >> 8), UInt8(type & 255), 0, 1, 0, 0, 0, 60, UInt8(count >> 8), UInt8(count & 255)] + data
+        return owner + [UInt8(type >> 8), UInt8(type & 255), 0, 1, 0, 0, 0, 60, UInt8(count >> 8), UInt8(count & 255)]
+            + data
     }
 
     let question = DNSQuestion(name: "XMPP.hq.example.", type: .srv)
@@ -34,7 +36,8 @@ struct DNSMessageTests {
         #expect(DNSQuestion(name: "a.bc.", type: .aaaa).encode(id: 0x1234, into: &buffer))
         #expect(
             Array(buffer.readableBytesView) == [
-                0x12, 0x34, 1, 0, 0, 1, 0, 0, 0, 0, 0, 1, 1, 0x61, 2, 0x62, 0x63, 0, 0, 28, 0, 1, 0, 0, 41, 4, 0xD0, 0, 0, 0,
+                0x12, 0x34, 1, 0, 0, 1, 0, 0, 0, 0, 0, 1, 1, 0x61, 2, 0x62, 0x63, 0, 0, 28, 0, 1, 0, 0, 41, 4, 0xD0, 0,
+                0, 0,
                 0, 0, 0,
             ])
     }
@@ -42,7 +45,8 @@ struct DNSMessageTests {
     @Test(
         "Names that DNS cannot hold are refused",
         arguments: [
-            "", "a..b", String(repeating: "a", count: 64), Array(repeating: "abcdefghi", count: 26).joined(separator: "."),
+            "", "a..b", String(repeating: "a", count: 64),
+            Array(repeating: "abcdefghi", count: 26).joined(separator: "."),
         ])
     func badNames(_ name: String) {
         var buffer = ByteBuffer()
@@ -103,9 +107,11 @@ struct DNSMessageTests {
             Hostile(name: "cut by the server", message: answer(flags: 0x8380, records: 0, []), error: .truncated),
             Hostile(name: "fewer records than counted", message: answer(records: 9, []), error: .malformed),
             Hostile(
-                name: "pointer to itself", message: answer(records: 1, record([0xC0, 33], type: 33, [])), error: .malformed),
+                name: "pointer to itself", message: answer(records: 1, record([0xC0, 33], type: 33, [])),
+                error: .malformed),
             Hostile(
-                name: "pointer forwards", message: answer(records: 1, record([0xC0, 60], type: 33, [])), error: .malformed),
+                name: "pointer forwards", message: answer(records: 1, record([0xC0, 60], type: 33, [])),
+                error: .malformed),
             Hostile(
                 name: "pointers in a circle",
                 message: answer(records: 1, record([0xC0, 35, 0xC0, 33], type: 33, [])), error: .malformed),
@@ -113,14 +119,16 @@ struct DNSMessageTests {
                 name: "label into the void", message: answer(records: 1, [63, 0x61]), error: .malformed),
             Hostile(name: "reserved label kind", message: answer(records: 1, [0x80, 0]), error: .malformed),
             Hostile(
-                name: "data longer than the message", message: answer(records: 1, record(type: 33, [0, 1], length: 999)),
+                name: "data longer than the message",
+                message: answer(records: 1, record(type: 33, [0, 1], length: 999)),
                 error: .malformed),
             Hostile(
                 name: "service shorter than its record", message: answer(records: 1, record(type: 33, [0, 1, 0, 1])),
                 error: .malformed),
             Hostile(
                 name: "a name of more than 255 bytes",
-                message: answer(records: 1, Array(repeating: [63] + [UInt8](repeating: 0x61, count: 63), count: 5).flatMap { $0 }),
+                message: answer(
+                    records: 1, Array(repeating: [63] + [UInt8](repeating: 0x61, count: 63), count: 5).flatMap { $0 }),
                 error: .malformed),
         ])
     func hostile(_ hostile: Hostile) {

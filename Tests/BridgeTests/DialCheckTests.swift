@@ -24,8 +24,8 @@ struct DialCheckTests {
         return answer
     }
 
-    /// A free place for the listener, which the server has to know beforehand. Its address is unlikely to be anybody else's,
-    /// so nobody takes the port in between.
+    /// A free place for the listener, which the server has to know beforehand. Its address is unlikely to be anybody
+    /// else's, so nobody takes the port in between.
     private static func freePlace(_ group: any EventLoopGroup) async throws -> Endpoint {
         let parts = (0..<3).map { _ in String(Int.random(in: 1...250)) }
         let host = "127.\(parts.joined(separator: "."))"
@@ -95,7 +95,8 @@ struct DialCheckTests {
         try await Self.withServer { configuration, loop in
             let port = UInt16(configuration.listen.first?.port ?? 0)
             let findings = await Self.run(
-                configuration, loop, ["srv _xmpp-server._tcp.hq.example": Self.service(configuration.listen.first?.host ?? "", port)])
+                configuration, loop,
+                ["srv _xmpp-server._tcp.hq.example": Self.service(configuration.listen.first?.host ?? "", port)])
             #expect(findings.allSatisfy { $0.verdict == .good }, "\(findings)")
             #expect(findings.contains { $0.text.contains("hq.example and ship.example: the server answered") })
             #expect(findings.contains { $0.text.contains("in the clear, there and back") })
@@ -104,7 +105,8 @@ struct DialCheckTests {
 
     @Test("A room service that the configuration does not list is named, with the line to write")
     func unlisted() async throws {
-        try await Self.withServer(services: ["conference.ship.example", "transport.elsewhere.example"]) { configuration, loop in
+        try await Self.withServer(services: ["conference.ship.example", "transport.elsewhere.example"]) {
+            configuration, loop in
             let findings = await Self.run(configuration, loop)
             let missing = findings.filter { $0.verdict == .missing }
             #expect(missing.count == 1, "\(findings)")
@@ -121,7 +123,9 @@ struct DialCheckTests {
             #expect(missing.contains { $0.text.contains("DNS knows neither SRV") }, "\(findings)")
             #expect(missing.contains { $0.text.contains("hq.example cannot speak to ship.example") }, "\(findings)")
             let remedies = missing.flatMap(\.remedy).joined(separator: "\n")
-            #expect(remedies.contains("srv-host=_xmpp-server._tcp.hq.example,\(configuration.listen.first?.host ?? ""),"), "\(remedies)")
+            #expect(
+                remedies.contains("srv-host=_xmpp-server._tcp.hq.example,\(configuration.listen.first?.host ?? ""),"),
+                "\(remedies)")
         }
     }
 
@@ -170,28 +174,37 @@ struct DialCheckTests {
     @Test(
         "What DNS says about a domain is judged as a server would take it",
         arguments: [
-            Names(name: "nothing", table: [:], verdict: .missing, part: "neither SRV _xmpp-server._tcp.hq.example nor A nor AAAA"),
             Names(
-                name: "address only", table: ["a hq.example": address("10.7.0.2")], verdict: .good, part: "no SRV record"),
+                name: "nothing", table: [:], verdict: .missing,
+                part: "neither SRV _xmpp-server._tcp.hq.example nor A nor AAAA"),
+            Names(
+                name: "address only", table: ["a hq.example": address("10.7.0.2")], verdict: .good,
+                part: "no SRV record"),
             Names(
                 name: "address elsewhere", table: ["a hq.example": address("192.0.2.1")], verdict: .missing,
                 part: "192.0.2.1, where the bridge does not listen (10.7.0.2:5269)"),
             Names(
-                name: "service", table: [
-                    "srv _xmpp-server._tcp.hq.example": service("bridge.example", 5269), "a bridge.example": address("10.7.0.2"),
+                name: "service",
+                table: [
+                    "srv _xmpp-server._tcp.hq.example": service("bridge.example", 5269),
+                    "a bridge.example": address("10.7.0.2"),
                 ], verdict: .good, part: "leads to the bridge"),
             Names(
-                name: "service without address", table: ["srv _xmpp-server._tcp.hq.example": service("bridge.example", 5269)],
+                name: "service without address",
+                table: ["srv _xmpp-server._tcp.hq.example": service("bridge.example", 5269)],
                 verdict: .missing, part: "has neither A nor AAAA"),
             Names(
-                name: "service elsewhere", table: [
-                    "srv _xmpp-server._tcp.hq.example": service("bridge.example", 5270), "a bridge.example": address("10.7.0.2"),
+                name: "service elsewhere",
+                table: [
+                    "srv _xmpp-server._tcp.hq.example": service("bridge.example", 5270),
+                    "a bridge.example": address("10.7.0.2"),
                 ], verdict: .missing, part: "leads to 10.7.0.2:5270"),
             Names(
                 name: "no such service", table: ["srv _xmpp-server._tcp.hq.example": service("", 0)], verdict: .missing,
                 part: "target \".\""),
             Names(
-                name: "direct TLS", table: [
+                name: "direct TLS",
+                table: [
                     "srv _xmpps-server._tcp.hq.example": service("real.hq.example", 5270),
                     "a hq.example": address("10.7.0.2"),
                 ], verdict: .missing, part: "SRV _xmpps-server._tcp.hq.example exists"),

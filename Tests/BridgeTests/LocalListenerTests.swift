@@ -43,7 +43,8 @@ struct LocalListenerTests {
             .connect(to: address).get()
     }
 
-    @Test("A stranger who talks slowly is ended by a deadline that his talking does not move (peers.md, table d, row 22)")
+    @Test(
+        "A stranger who talks slowly is ended by a deadline that his talking does not move (peers.md, table d, row 22)")
     func slowLoris() async throws {
         try await TwoSites.with(site: "limits = { negotiation-timeout = \"1s\" }") { sites in
             let address = try #require(sites.alphaBridge.localAddresses.first)

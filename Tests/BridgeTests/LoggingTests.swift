@@ -14,7 +14,9 @@ struct LoggingTests {
     @Test("A text line cannot be forged by what it reports")
     func text() {
         let lines = Lines()
-        let logger = Logger(label: "test") { StderrLogHandler(label: $0, level: .info, format: .text, sink: lines.sink) }
+        let logger = Logger(label: "test") {
+            StderrLogHandler(label: $0, level: .info, format: .text, sink: lines.sink)
+        }
         logger.info("hello\nerror test: forged", metadata: ["b": "x y=\"z\"", "a": "plain", "c": "\u{202E}\u{1B}[31m"])
         logger.debug("not shown")
         #expect(
@@ -26,7 +28,9 @@ struct LoggingTests {
     @Test("A JSON line is one object whose own fields are not shadowed")
     func json() throws {
         let lines = Lines()
-        let logger = Logger(label: "test") { StderrLogHandler(label: $0, level: .info, format: .json, sink: lines.sink) }
+        let logger = Logger(label: "test") {
+            StderrLogHandler(label: $0, level: .info, format: .json, sink: lines.sink)
+        }
         logger.warning("a \"b\"\n\u{1F680}", metadata: ["message": "x", "peer": "shore"])
         let line = try #require(lines.all.first)
         #expect(line.hasPrefix("{\"time\":\""))

@@ -53,7 +53,8 @@ struct StanzaRouterTests {
                 names.compactMap { DomainPattern($0) }
             })
         let expected: [(String, Int?)] = [
-            ("hq.example", 0), ("talk.hq.example", 0), ("a.b.hq.example", 0), ("ship.example", 1), ("x.ship.example", nil),
+            ("hq.example", 0), ("talk.hq.example", 0), ("a.b.hq.example", 0), ("ship.example", 1),
+            ("x.ship.example", nil),
             ("fleet.example", nil), ("a.fleet.example", 2), ("example", nil),
         ]
         for _ in 0..<3 {

@@ -98,7 +98,8 @@ struct TOMLLineLocatorTests {
     @Test(
         "Broken documents end the search without a trap",
         arguments: [
-            "", "[", "[[", "[a", "[[a]", "a", "a =", "a = [", "a = {", "a = { b", "a = \"", "a = \"\\", "a = '''", "= 1", "[]",
+            "", "[", "[[", "[a", "[[a]", "a", "a =", "a = [", "a = {", "a = { b", "a = \"", "a = \"\\", "a = '''",
+            "= 1", "[]",
             "a = \"\"\"\"\"", "\u{FEFF}a = 1", "a = [[[[[[", "\r\n\r\na = 1",
             String(repeating: "a = [", count: 3) + String(repeating: "[", count: 5_000),
         ])

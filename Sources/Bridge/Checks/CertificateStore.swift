@@ -22,7 +22,8 @@ package struct CertificateStore {
             wasMade = true
         } else {
             guard Files.kind(key) != nil else {
-                throw Files.Failure("ca.crt is there without ca.key, so nothing can be issued; bring the key back for it")
+                throw Files.Failure(
+                    "ca.crt is there without ca.key, so nothing can be issued; bring the key back for it")
             }
             authority = try PrivateAuthority.load(certificatePath: certificate, keyPath: key)
             wasMade = false

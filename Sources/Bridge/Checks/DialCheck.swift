@@ -3,12 +3,12 @@ package import NIOCore
 import ServerStreams
 import XMPP
 
-/// Proves the ways between the bridge and the server of its site, in service conditions: the same listener, dialler, stream
-/// machines, certificates and queues as in the daemon (peers.md, table d, row 23). Only the peers are missing.
+/// Proves the ways between the bridge and the server of its site, in service conditions: the same listener, dialler,
+/// stream machines, certificates and queues as in the daemon (peers.md, table d, row 23). Only the peers are missing.
 ///
 /// From every remote domain each local domain is asked something that every server answers. The question proves the way
-/// there; its answer has to come by a stream that the *server* opens to the bridge under the remote domain's name, and so
-/// proves the way back.
+/// there; its answer has to come by a stream that the *server* opens to the bridge under the remote domain's name, and
+/// so proves the way back.
 package struct DialCheck: Sendable {
     private let configuration: SiteConfiguration
     private let eventLoop: any EventLoop
@@ -173,7 +173,8 @@ package struct DialCheck: Sendable {
         }
         if refusedServer(observation) { return serverTrustLines }
         if configuration.tls.mode == .off {
-            advice.append("the server must allow s2s without TLS, or set [site.tls] mode = \"required\" and certificates")
+            advice.append(
+                "the server must allow s2s without TLS, or set [site.tls] mode = \"required\" and certificates")
         } else {
             advice += ["the server must trust the bridge's authority:"] + trustLines
         }
@@ -198,7 +199,8 @@ package struct DialCheck: Sendable {
         let reason = observation.notes.last { $0.severity >= .warning }?.text
         if refusedServer(observation) {
             return CheckFinding(
-                .missing, "\(there): the server came to the bridge and was not believed" + (reason.map { " (\($0))" } ?? ""),
+                .missing,
+                "\(there): the server came to the bridge and was not believed" + (reason.map { " (\($0))" } ?? ""),
                 serverTrustLines)
         }
         return CheckFinding(

@@ -3,8 +3,8 @@ import ServerStreams
 import TLS
 import XMPP
 
-/// Asks the local server on behalf of remote domains, by the streams that the daemon itself would use, and watches for the
-/// answers. Confined to the event loop of the site.
+/// Asks the local server on behalf of remote domains, by the streams that the daemon itself would use, and watches for
+/// the answers. Confined to the event loop of the site.
 final class DialProbe: SiteProbe {
     /// One question and what became of it.
     struct Question {

@@ -38,7 +38,8 @@ package struct NameCheck: Sendable {
         case .failure(let failure):
             findings.append(
                 CheckFinding(
-                    .note, "DNS could not be asked about \(domain): \(failure)", ["name a server with --dns ADDRESS[:PORT]"]))
+                    .note, "DNS could not be asked about \(domain): \(failure)",
+                    ["name a server with --dns ADDRESS[:PORT]"]))
         }
         return findings
     }
@@ -63,7 +64,9 @@ package struct NameCheck: Sendable {
             if addresses.isEmpty { continue }
             if let address = addresses.first(where: { isBridge($0, port: Int(service.port)) }) {
                 return CheckFinding(
-                    .good, "SRV _xmpp-server._tcp.\(domain) leads to the bridge (\(Endpoint(host: address, port: Int(service.port))))")
+                    .good,
+                    "SRV _xmpp-server._tcp.\(domain) leads to the bridge (\(Endpoint(host: address, port: Int(service.port))))"
+                )
             }
             let found = addresses.map { Endpoint(host: $0, port: Int(service.port)).description }
             return CheckFinding(
@@ -87,14 +90,16 @@ package struct NameCheck: Sendable {
         let addresses = await addresses(domain.string)
         guard !addresses.isEmpty else {
             return CheckFinding(
-                .missing, "DNS knows neither SRV _xmpp-server._tcp.\(domain) nor A nor AAAA of \(domain)", remedy(domain))
+                .missing, "DNS knows neither SRV _xmpp-server._tcp.\(domain) nor A nor AAAA of \(domain)",
+                remedy(domain))
         }
         if let address = addresses.first(where: { isBridge($0, port: 5269) }) {
             return CheckFinding(.good, "\(domain) has no SRV record and the bridge's address \(address), port 5269")
         }
         if addresses.contains(where: { isBridge($0, port: nil) }) {
             return CheckFinding(
-                .missing, "\(domain) has the bridge's address, but without a SRV record servers try port 5269 and the "
+                .missing,
+                "\(domain) has the bridge's address, but without a SRV record servers try port 5269 and the "
                     + "bridge listens at \(listen.map(\.description).joined(separator: ", "))", remedy(domain))
         }
         return CheckFinding(

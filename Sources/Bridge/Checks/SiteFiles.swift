@@ -2,8 +2,8 @@ import Logging
 package import NIOCore
 import TLS
 
-/// Loads what a configuration names as the daemon would, without opening anything: certificates that do not fit their keys,
-/// expired ones, peers on one listener that cannot be told apart.
+/// Loads what a configuration names as the daemon would, without opening anything: certificates that do not fit their
+/// keys, expired ones, peers on one listener that cannot be told apart.
 package enum SiteFiles {
     package static func check(
         _ configuration: SiteConfiguration, on eventLoop: any EventLoop

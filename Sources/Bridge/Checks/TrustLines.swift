@@ -1,7 +1,7 @@
 package import XMPP
 
-/// What the server of a site has to be told so that it finds the bridge under the remote domains and believes it. Printed
-/// by `skywave pki` and named by `skywave check --dial`; `docs/servers.md` explains each line.
+/// What the server of a site has to be told so that it finds the bridge under the remote domains and believes it.
+/// Printed by `skywave pki` and named by `skywave check --dial`; `docs/servers.md` explains each line.
 package struct TrustLines: Sendable {
     package var authorityFile: String
     package var domains: [DomainPattern]
@@ -51,7 +51,9 @@ package struct TrustLines: Sendable {
         for pattern in domains {
             // An address line covers everything below the name as well.
             if !covered(pattern) { lines.append("    address=/\(pattern.domain)/\(address)") }
-            if !pattern.isWildcard { lines.append("    srv-host=_xmpp-server._tcp.\(pattern.domain),\(address),\(port)") }
+            if !pattern.isWildcard {
+                lines.append("    srv-host=_xmpp-server._tcp.\(pattern.domain),\(address),\(port)")
+            }
         }
         return lines.joined(separator: "\n")
     }

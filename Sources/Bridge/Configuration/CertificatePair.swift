@@ -1,8 +1,8 @@
 import TLS
 package import XMPP
 
-/// A certificate and its key as a configuration names them: whether they fit each other, the present time and the name that
-/// they are for.
+/// A certificate and its key as a configuration names them: whether they fit each other, the present time and the name
+/// that they are for.
 package enum CertificatePair {
     /// What is wrong, or `nil`. The files are known to be readable PEM.
     ///

@@ -5,7 +5,8 @@ package enum ConfigurationUnits {
     /// `20ms`, `90s`, `5m`, `24h`, `7d`; a whole number and one unit.
     package static let durationForm = "a whole number and a unit: ms, s, m, h or d, as in \"90s\""
     /// `65536`, `"64KiB"`, `"64MiB"`, `"1GiB"`.
-    package static let sizeForm = "bytes as an integer, or a whole number and a unit: B, KiB, MiB or GiB, as in \"64MiB\""
+    package static let sizeForm =
+        "bytes as an integer, or a whole number and a unit: B, KiB, MiB or GiB, as in \"64MiB\""
 
     package static func duration(_ text: String) -> TimeAmount? {
         guard let (number, unit) = split(text) else { return nil }

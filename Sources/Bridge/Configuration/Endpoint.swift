@@ -32,7 +32,9 @@ package struct Endpoint: Hashable, Sendable, CustomStringConvertible {
     }
 
     private static func portNumber(_ text: Substring) -> Int? {
-        guard !text.isEmpty, text.utf8.allSatisfy({ (0x30...0x39).contains($0) }), text.utf8.count <= 5 else { return nil }
+        guard !text.isEmpty, text.utf8.allSatisfy({ (0x30...0x39).contains($0) }), text.utf8.count <= 5 else {
+            return nil
+        }
         return Int(text).flatMap { (0...65_535).contains($0) ? $0 : nil }
     }
 

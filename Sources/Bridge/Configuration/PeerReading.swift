@@ -46,7 +46,8 @@ struct PeerReading {
             if !table.has("name") { table.reportMissing("name", allowed: allowed) }
             return nil
         }
-        let isGood = (1...64).contains(name.utf8.count)
+        let isGood =
+            (1...64).contains(name.utf8.count)
             && name.utf8.allSatisfy { byte in
                 switch byte {
                 case 0x30...0x39, 0x41...0x5A, 0x61...0x7A, 0x2D, 0x2E, 0x5F: true

@@ -72,7 +72,8 @@ extension SiteConfiguration {
         ConfigurationRelations.check(site: site, peers: peers, reader: reader)
 
         let adminSocket = socket ?? site.state.map { "\($0)/admin.sock" }
-        // sockaddr_un holds 108 bytes with the terminating zero, and the socket is first made at ".<process id>/s" below.
+        // sockaddr_un holds 108 bytes with the terminating zero, and the socket is first made at ".<process id>/s"
+        // below.
         if let adminSocket, adminSocket.utf8.count > 95 {
             reader.report(
                 TOMLPath([.key("admin"), .key("socket")]), value: "\"\(adminSocket)\"",

@@ -12,8 +12,8 @@ package struct SiteConfiguration: Equatable, Sendable {
     package enum Attachment: Equatable, Sendable {
         /// As a remote server, over s2s in both directions: the full service.
         case server
-        /// As external components (XEP-0114), one stream per exact remote domain, each with its secret. For servers whose
-        /// idea of DNS cannot be changed; no wildcards.
+        /// As external components (XEP-0114), one stream per exact remote domain, each with its secret. For servers
+        /// whose idea of DNS cannot be changed; no wildcards.
         case components([Domain: Secret])
     }
 
@@ -22,8 +22,8 @@ package struct SiteConfiguration: Equatable, Sendable {
     /// `site.domains`: the domains that the server of this site serves and that remote users may reach, rooms
     /// (`conference.…`) and other services included. Required, not empty, exact names.
     package var domains: [Domain]
-    /// `site.rooms`: those of `site.domains` that are room services. No error is ever sent to a room: it would throw its
-    /// occupants out. Default: none.
+    /// `site.rooms`: those of `site.domains` that are room services. No error is ever sent to a room: it would throw
+    /// its occupants out. Default: none.
     package var rooms: [Domain]
     /// `site.server`: `{ host = "127.0.0.1", port = 5269 }`, the only place that the bridge opens local streams to;
     /// never looked up in DNS beyond the address of the host. Required. `port` defaults to 5269 (component: 5347).
@@ -69,17 +69,17 @@ package struct LocalTLSConfiguration: Equatable, Sendable {
         case certificate
     }
 
-    /// `mode`: `"required"` (default), `"optional"` or `"off"`. Off is for a server on the same machine that is told to do
-    /// without as well.
+    /// `mode`: `"required"` (default), `"optional"` or `"off"`. Off is for a server on the same machine that is told to
+    /// do without as well.
     package var mode: Mode
     /// `authentication`: `"dialback"` (XEP-0220), `"certificate"` (SASL EXTERNAL, XEP-0178) or
     /// `"certificate-or-dialback"` (default unless `mode = "off"`, where only dialback is possible).
     package var authentication: Authentication
-    /// `certificates`: the directory with `DOMAIN.crt` and `DOMAIN.key` for every remote domain, as `skywave pki` writes
-    /// them (`*.hq.example`: `_wildcard.hq.example.crt`). Required unless `mode = "off"`.
+    /// `certificates`: the directory with `DOMAIN.crt` and `DOMAIN.key` for every remote domain, as `skywave pki`
+    /// writes them (`*.hq.example`: `_wildcard.hq.example.crt`). Required unless `mode = "off"`.
     package var certificates: String?
-    /// `ca`: a PEM file with the authorities that may have signed the certificate of the server, or `"system"` for those of
-    /// the machine. Required when certificates authenticate; without it they are not believed.
+    /// `ca`: a PEM file with the authorities that may have signed the certificate of the server, or `"system"` for
+    /// those of the machine (default). Required in words for `authentication = "certificate"`.
     package var authorities: Authorities?
 
     package enum Authorities: Equatable, Sendable {
@@ -105,8 +105,8 @@ package struct LocalLimits: Equatable, Sendable {
     package var unprovedConnections = 128
     /// `unproved-per-address`: the same per source address, 1…65536. Default 16.
     package var unprovedPerAddress = 16
-    /// `negotiation-timeout`: from accepting or dialling to the first proved domain, whatever arrives meanwhile, 1s…10m.
-    /// Default 60s.
+    /// `negotiation-timeout`: from accepting or dialling to the first proved domain, whatever arrives meanwhile,
+    /// 1s…10m. Default 60s.
     package var negotiationTimeout = TimeAmount.seconds(60)
     /// `stanza-bytes`: a larger stanza is bounced, 10000 B (RFC 6120 §13.12.4) … 16 MiB. Default 512 KiB.
     package var stanzaBytes = 524_288
@@ -130,8 +130,8 @@ package struct PeerConfiguration: Equatable, Sendable {
 
     /// `name`: letters, digits, `-`, `_`, `.`; unique; names the peer in logs, metrics and `skywave status`. Required.
     package var name: String
-    /// `domains`: what lies behind this peer: exact names, or `*.NAME` for everything below. No domain may belong to two
-    /// peers. Required, not empty.
+    /// `domains`: what lies behind this peer: exact names, or `*.NAME` for everything below. No domain may belong to
+    /// two peers. Required, not empty.
     package var domains: [DomainPattern]
     /// `rooms`: those of the peer's domains that are room services (see `site.rooms`). Default: none.
     package var rooms: [Domain]
@@ -206,8 +206,8 @@ package struct LinkTLSConfiguration: Equatable, Sendable {
     package var key: String
     /// Exactly one of `ca` and `fingerprints` is required.
     package var trust: Trust
-    /// `server-name`: the name that the peer's certificate must carry when it is checked against `ca`. Default: the peer's
-    /// first exact domain.
+    /// `server-name`: the name that the peer's certificate must carry when it is checked against `ca`. Default: the
+    /// peer's first exact domain.
     package var serverName: Domain?
 
     package init(certificate: String, key: String, trust: Trust, serverName: Domain?) {
@@ -241,8 +241,8 @@ package struct LogConfiguration: Equatable, Sendable {
         case json
     }
 
-    /// `level`: `"trace"`, `"debug"`, `"info"` (default), `"notice"`, `"warning"`, `"error"`, `"critical"`. Bodies appear
-    /// at no level.
+    /// `level`: `"trace"`, `"debug"`, `"info"` (default), `"notice"`, `"warning"`, `"error"`, `"critical"`. Bodies
+    /// appear at no level.
     package var level: Logger.Level
     /// `format`: `"text"` (default) or `"json"`, one object per line.
     package var format: Format

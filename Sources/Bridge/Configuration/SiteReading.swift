@@ -43,7 +43,8 @@ struct SiteReading {
                 Dictionary(secrets.map { ($0.value.0, $0.value.1) }, uniquingKeysWith: { first, _ in first }))
         } else if componentTable != nil {
             table.report(
-                "components", "only used with attachment = \"component\"", allowed: "remove it, or change the attachment",
+                "components", "only used with attachment = \"component\"",
+                allowed: "remove it, or change the attachment",
                 showsValue: false)
         }
 
@@ -211,7 +212,8 @@ struct SiteReading {
                     "authentication", "a stream without TLS could never be proved", allowed: "mode = \"required\"")
             }
             if authentication == .certificate, mode != .off, !table.has("ca") {
-                table.reportMissing("ca", allowed: "a PEM file, or \"system\": who may have signed the server's certificate")
+                table.reportMissing(
+                    "ca", allowed: "a PEM file, or \"system\": who may have signed the server's certificate")
             }
         }
         if mode != .off {

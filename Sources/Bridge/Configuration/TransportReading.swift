@@ -36,7 +36,8 @@ struct TransportReading {
         let (minimum, maximum) = TransportReading.reconnect(table)
         guard kind != nil, let security, connect != nil || listen != nil else { return }
         configuration = TransportConfiguration(
-            connect: connect, listen: listen, source: source, security: security, addresses: addresses, compression: compression,
+            connect: connect, listen: listen, source: source, security: security, addresses: addresses,
+            compression: compression,
             hold: hold, batchBytes: batchBytes, deadAfter: deadAfter, reconnectMinimum: minimum,
             reconnectMaximum: maximum, stanzaBytes: stanzaBytes)
     }
@@ -73,7 +74,8 @@ struct TransportReading {
             return nil
         }
         if !table.has("addresses") {
-            table.reportMissing("addresses", allowed: "on an insecure link: the addresses of the peer, as [\"10.1.2.3\"]")
+            table.reportMissing(
+                "addresses", allowed: "on an insecure link: the addresses of the peer, as [\"10.1.2.3\"]")
         } else if table.isEmptyArray("addresses") {
             table.report("addresses", "no address", allowed: "on an insecure link: the addresses of the peer")
         }
@@ -108,7 +110,8 @@ struct TransportReading {
         if table.has("ca"), serverName == nil, !table.has("server-name"), domains.allSatisfy(\.isWildcard),
             !domains.isEmpty
         {
-            table.reportMissing("server-name", allowed: "the name in the peer's certificate; the peer has no exact domain")
+            table.reportMissing(
+                "server-name", allowed: "the name in the peer's certificate; the peer has no exact domain")
         }
         let name = serverName ?? domains.first { !$0.isWildcard }?.domain
         let trust: LinkTLSConfiguration.Trust? =
@@ -166,7 +169,7 @@ struct TransportReading {
         var minimum = TimeAmount.seconds(1)
         var maximum = TimeAmount.seconds(60)
         guard let reconnect = table.table("reconnect") else { return (minimum, maximum) }
-        let range = TimeAmount.milliseconds(10) ... TimeAmount.hours(24)
+        let range = TimeAmount.milliseconds(10)...TimeAmount.hours(24)
         let givenMinimum = reconnect.duration("min", in: range)
         let givenMaximum = reconnect.duration("max", in: range)
         reconnect.finish()

@@ -56,7 +56,8 @@ package struct DNSClient: Sendable {
             answer.fail(Failure.noAnswer(server: server.description))
             throw .unreachable(server: server.description, reason: "\(error)")
         }
-        let repetition = channel.eventLoop.scheduleRepeatedTask(initialDelay: .zero, delay: patience) { [tries, query] _ in
+        let repetition = channel.eventLoop.scheduleRepeatedTask(initialDelay: .zero, delay: patience) {
+            [tries, query] _ in
             // The handler counts, since it also knows when an answer has come.
             channel.pipeline.fireUserInboundEventTriggered(DNSExchangeHandler.Turn(query: query, limit: tries))
         }

@@ -190,8 +190,8 @@ package struct DNSAnswer: Equatable, Sendable {
             return bytes[position..<(position + count)]
         }
 
-        /// A name in lower case, with compression (RFC 1035 §4.1.4). A pointer may only lead backwards, which makes loops
-        /// impossible, and a name has at most 255 bytes.
+        /// A name in lower case, with compression (RFC 1035 §4.1.4). A pointer may only lead backwards, which makes
+        /// loops impossible, and a name has at most 255 bytes.
         mutating func name() throws(DecodingError) -> String {
             var labels: [String] = []
             var total = 1

@@ -82,8 +82,8 @@ package struct LogSink: Sendable {
     ) { line in
         var line = line
         line.withUTF8 { bytes in
-            // One write call, so lines of several threads do not mix. A full pipe must not stop the daemon: what does not
-            // go out is lost.
+            // One write call, so lines of several threads do not mix. A full pipe must not stop the daemon: what does
+            // not go out is lost.
             _ = unsafe Glibc.write(STDERR_FILENO, bytes.baseAddress, bytes.count)
         }
     }
@@ -123,7 +123,8 @@ enum LogEscape {
     }
 
     static func appendField(_ text: String, to line: inout String) {
-        let isBare = !text.isEmpty && text.unicodeScalars.allSatisfy { isPlain($0) && $0 != " " && $0 != "\"" && $0 != "=" }
+        let isBare =
+            !text.isEmpty && text.unicodeScalars.allSatisfy { isPlain($0) && $0 != " " && $0 != "\"" && $0 != "=" }
         guard !isBare else {
             line += text
             return

@@ -4,8 +4,8 @@ import Transports
 /// Who may connect to the local listener before anybody knows who it is (peers.md, table d, row 12).
 ///
 /// The server of the site has its own place: connections from its address are limited only by what the listener takes
-/// altogether. All others share few places, fewer per source, so that half-open connections cost nothing that matters and
-/// cannot keep the server out.
+/// altogether. All others share few places, fewer per source, so that half-open connections cost nothing that matters
+/// and cannot keep the server out.
 struct LocalAdmission {
     typealias Source = ConnectionAdmission.Source
 

@@ -4,8 +4,8 @@ import ServerStreams
 import TLS
 import XMPP
 
-/// One TCP connection between the bridge and the server of its site: reader, bytes that wait for the end of the turn, and
-/// the stanzas that the kernel has not taken yet.
+/// One TCP connection between the bridge and the server of its site: reader, bytes that wait for the end of the turn,
+/// and the stanzas that the kernel has not taken yet.
 ///
 /// What is written in one turn of the event loop leaves in one write. Confined to the event loop of its channel.
 final class LocalConnection {

@@ -2,8 +2,8 @@ import ServerStreams
 import TLS
 import XMPP
 
-/// The two TLS contexts of the local side: one shows the certificates of the remote domains to the server that dials, the
-/// other to the server that is dialled. `nil` where TLS is off.
+/// The two TLS contexts of the local side: one shows the certificates of the remote domains to the server that dials,
+/// the other to the server that is dialled. `nil` where TLS is off.
 struct LocalTLS {
     let server: TLSContext
     let client: TLSContext

@@ -12,8 +12,8 @@ enum PeerLinks {
         var listeners: [LinkListener] = []
     }
 
-    /// - Throws: ``BridgeError`` `.link` when the settings of a peer cannot be used, such as certificates, or peers on one
-    ///   listener that cannot be told apart.
+    /// - Throws: ``BridgeError`` `.link` when the settings of a peer cannot be used, such as certificates, or peers on
+    ///   one listener that cannot be told apart.
     static func make(
         _ configuration: SiteConfiguration, eventLoop: any EventLoop, logger: Logger
     ) throws(BridgeError) -> Links {

@@ -20,7 +20,8 @@ final class PeerRuntime {
 
     private static func policy(_ peer: PeerConfiguration, site: SiteConfiguration) -> PeerPolicy {
         var policy = PeerPolicy(
-            name: peer.name, localDomains: site.domains, remoteDomains: peer.domains, roomDomains: site.rooms + peer.rooms)
+            name: peer.name, localDomains: site.domains, remoteDomains: peer.domains,
+            roomDomains: site.rooms + peer.rooms)
         policy.outboxBytes = peer.outbox.maximumBytes
         policy.outboxStanzas = peer.outbox.maximumStanzas
         policy.messageLifetime = peer.outbox.messageLifetime

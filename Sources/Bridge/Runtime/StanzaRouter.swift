@@ -3,8 +3,8 @@ package import XMPP
 /// Finds the peer that a domain belongs to.
 ///
 /// Domains of traffic repeat, so each is looked up once and then found by its hash in a small direct-mapped table: an
-/// ordinary stanza is routed without an allocation and without a look at the patterns. The table never grows; a domain that
-/// meets another in its place takes the place.
+/// ordinary stanza is routed without an allocation and without a look at the patterns. The table never grows; a domain
+/// that meets another in its place takes the place.
 package struct StanzaRouter {
     private struct Entry {
         var hash: UInt64

@@ -15,8 +15,8 @@ package struct StateDirectory {
         }
     }
 
-    /// The secret of the dialback keys (XEP-0185 §3): 256 random bits, made at the first start and then kept, so that a key
-    /// given out before a restart is still recognised after it.
+    /// The secret of the dialback keys (XEP-0185 §3): 256 random bits, made at the first start and then kept, so that a
+    /// key given out before a restart is still recognised after it.
     func dialbackSecret() throws(BridgeError) -> [UInt8] {
         let file = "\(path)/dialback.secret"
         do throws(Files.Failure) {

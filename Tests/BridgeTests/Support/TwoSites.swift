@@ -17,7 +17,8 @@ struct TwoSites {
     ///   - site: lines for both tables `[site]`.
     ///   - peer: lines for both tables `[[peer]]` after `[peer.transport]`.
     static func with(
-        site: String = "", peer: String = "", logger: Logger = Logger(label: "test") { StderrLogHandler(label: $0, level: .warning, format: .text) },
+        site: String = "", peer: String = "",
+        logger: Logger = Logger(label: "test") { StderrLogHandler(label: $0, level: .warning, format: .text) },
         _ body: (TwoSites) async throws -> Void
     ) async throws {
         try await TemporaryDirectory.with { directory in
@@ -29,7 +30,8 @@ struct TwoSites {
                 on: group.next(), logger: logger)
             let port = bravoBridge.linkAddresses.first?.port ?? 0
             let alphaBridge = try await RunningSite.start(
-                configuration("alpha", "bravo", alpha.port, directory, site, "connect = \"127.0.0.1:\(port)\"\n" + peer),
+                configuration(
+                    "alpha", "bravo", alpha.port, directory, site, "connect = \"127.0.0.1:\(port)\"\n" + peer),
                 on: group.next(), logger: logger)
             if let address = alphaBridge.localAddresses.first { alpha.connect(to: address) }
             if let address = bravoBridge.localAddresses.first { bravo.connect(to: address) }

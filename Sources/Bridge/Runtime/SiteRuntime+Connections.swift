@@ -1,0 +1,169 @@
+import BridgeCore
+import Logging
+import NIOCore
+import NIOPosix
+import ServerStreams
+import TLS
+import Transports
+import XMPP
+
+// What happens on local connections and on links, fed to the machines.
+extension SiteRuntime {
+    // MARK: Connections
+
+    func makeConnection(_ channel: any Channel, isDialled: Bool) -> LocalConnection {
+        let id = ConnectionID(number: nextConnection)
+        nextConnection += 1
+        return LocalConnection(id: id, channel: channel, isDialled: isDialled, limits: localLimits)
+    }
+
+    /// A connection came in on the local listener. Throws to have it closed.
+    func accept(_ channel: any Channel) throws {
+        guard !isStopping, let address = channel.remoteAddress,
+            connections.count < configuration.limits.connections,
+            let place = admission.admit(address, now: .now())
+        else {
+            counters.refusedConnections += 1
+            // Every power of two: a flood must not become a flood of lines.
+            if counters.refusedConnections & (counters.refusedConnections - 1) == 0 {
+                logger.warning(
+                    "connections to the local listener refused: too many that proved nothing",
+                    metadata: ["count": "\(counters.refusedConnections)"])
+            }
+            throw ChannelError.operationUnsupported
+        }
+        let connection = makeConnection(channel, isDialled: false)
+        connection.admission = place
+        do {
+            try channel.pipeline.syncOperations.addHandler(LocalStreamHandler(runtime: self, connection: connection))
+        } catch {
+            admission.release(place)
+            throw error
+        }
+        connections[connection.id] = connection
+        counters.acceptedConnections += 1
+        local.connectionAccepted(connection.id, now: .now())
+        endTurn()
+    }
+
+    func dial(_ token: DialToken) {
+        let bound = NIOLoopBound(self, eventLoop: eventLoop)
+        ClientBootstrap(group: eventLoop)
+            .connectTimeout(.seconds(10))
+            .channelOption(.writeBufferWaterMark, value: SiteRuntime.waterMark)
+            .channelOption(.socketOption(.so_keepalive), value: 1)
+            .channelInitializer { channel in
+                channel.eventLoop.makeCompletedFuture {
+                    let runtime = bound.value
+                    let connection = runtime.makeConnection(channel, isDialled: true)
+                    // Known to the runtime only when the dial has succeeded: of several addresses one is taken.
+                    try channel.pipeline.syncOperations.addHandler(
+                        LocalStreamHandler(runtime: runtime, connection: connection))
+                }
+            }
+            .connect(host: configuration.server.host, port: configuration.server.port)
+            .assumeIsolated()
+            .whenComplete { result in
+                switch result {
+                case .success(let channel): self.dialSucceeded(token, channel)
+                case .failure(let error): self.dialFailed(token, error)
+                }
+            }
+    }
+
+    /// Room for a few full turns: below this a server that reads in bursts is not taken for a slow one.
+    static let waterMark = ChannelOptions.Types.WriteBufferWaterMark(low: 128 * 1_024, high: 512 * 1_024)
+
+    func dialSucceeded(_ token: DialToken, _ channel: any Channel) {
+        let handler = try? channel.pipeline.syncOperations.handler(type: LocalStreamHandler.self)
+        guard let connection = handler?.connection, channel.isActive else {
+            channel.close(promise: nil)
+            local.dialFailed(token, reason: "the connection ended at once", now: .now())
+            return endTurn()
+        }
+        connections[connection.id] = connection
+        local.dialSucceeded(token, connection: connection.id, now: .now())
+        endTurn()
+    }
+
+    func dialFailed(_ token: DialToken, _ error: any Error) {
+        local.dialFailed(token, reason: NetworkFailure.describe(error), now: .now())
+        endTurn()
+    }
+
+    // MARK: From the local server
+
+    func bytesReceived(_ bytes: inout ByteBuffer, on connection: LocalConnection) {
+        counters.localBytesReceived &+= UInt64(bytes.readableBytes)
+        let now = NIODeadline.now()
+        connection.read(&bytes)
+        while let event = connection.nextEvent() {
+            switch event {
+            case .stanza(let stanza):
+                local.stanzaReceived(connection.id, stanza, now: now)
+                // What negotiates may change how the next event is to be read; ordinary stanzas do not.
+                if stanza.kind == .other { drain() }
+            case .opened(let header):
+                local.streamOpened(connection.id, header: header, streamID: SecureRandom.hex(bytes: 16), now: now)
+                drain()
+            case .oversize(let stub, _):
+                local.oversizeReceived(connection.id, stub, now: now)
+            case .closed:
+                local.streamClosed(connection.id, now: now)
+            case .failed(let error):
+                local.streamFailed(connection.id, error, now: now)
+            }
+        }
+        drain()
+    }
+
+    func secured(_ connection: LocalConnection, peer: CertificateIdentities?, version: TLSVersion, isResumed: Bool) {
+        connection.secured()
+        logger.debug(
+            "TLS towards the local server",
+            metadata: [
+                "connection": "\(connection.id)", "version": "\(version)", "resumed": "\(isResumed)",
+                "certificate": "\(peer.map { $0.isValid ? "valid" : $0.failure ?? "not valid" } ?? "none")",
+            ])
+        local.tlsEstablished(connection.id, peer: peer, now: .now())
+        endTurn()
+    }
+
+    func writabilityChanged(_ connection: LocalConnection, isWritable: Bool) {
+        local.writabilityChanged(connection.id, isWritable: isWritable, now: .now())
+        if connection.isDialled { updatePressure(connection.id, isBlocked: !isWritable) }
+        // Within a turn the loop that is drawing actions sees the change by itself.
+        if !isDraining { endTurn() }
+    }
+
+    func connectionEnded(_ connection: LocalConnection) {
+        guard connections.removeValue(forKey: connection.id) != nil else { return }
+        if let place = connection.admission { admission.release(place) }
+        connection.admission = nil
+        updatePressure(connection.id, isBlocked: false)
+        local.connectionClosed(
+            connection.id, unsent: connection.takeUnsent(), reason: connection.failure, now: .now())
+        endTurn()
+    }
+
+    // MARK: From the links
+
+    func linkEvent(_ event: LinkEvent, _ peer: PeerRuntime) {
+        let now = NIODeadline.now()
+        switch event {
+        case .connected: peer.machine.linkConnected(now: now)
+        case .disconnected(let unsent, let inDoubt, _):
+            peer.machine.linkDisconnected(unsent: unsent, inDoubt: inDoubt, now: now)
+        case .ready: peer.machine.linkReady(now: now)
+        case .received(let stanza):
+            peer.machine.linkStanzaReceived(stanza, now: now)
+            return mark(peer)
+        case .oversize(let stub, let limit):
+            peer.machine.linkOversizeReceived(stub, limit: limit, now: now)
+            return mark(peer)
+        case .batchEnd: break
+        }
+        mark(peer)
+        endTurn()
+    }
+}

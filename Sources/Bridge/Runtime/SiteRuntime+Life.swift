@@ -1,0 +1,91 @@
+import BridgeCore
+import Logging
+import NIOCore
+import ServerStreams
+import Transports
+
+extension SiteRuntime {
+    // MARK: Start and end
+
+    /// Everything is in place: links come up, components connect.
+    func start() {
+        for peer in peers {
+            peer.link.onEvent = { [unowned self, unowned peer] event in linkEvent(event, peer) }
+            peer.link.start()
+        }
+        local.started(now: .now())
+        endTurn()
+    }
+
+    /// Ends everything in good order: nothing new is accepted, requests that wait for an answer are answered, what is
+    /// queued goes back, streams are closed with their closing tags and links with theirs. Done when all that has
+    /// happened or `patience` is over; then whatever is left is cut.
+    func stop(within patience: TimeAmount) -> EventLoopFuture<Void> {
+        guard !isStopping else { return eventLoop.makeSucceededVoidFuture() }
+        isStopping = true
+        let promise = eventLoop.makePromise(of: Void.self)
+        stopped = promise
+        for listener in listeners { listener.close(promise: nil) }
+        var ends = linkListeners.map { $0.close() }
+        for peer in peers {
+            peer.machine.shutdownRequested(now: .now())
+            mark(peer)
+        }
+        drain()
+        local.shutdownRequested(now: .now())
+        endTurn()
+        ends += peers.map { $0.link.close() }
+        ends.append(promise.futureResult)
+        let finished = eventLoop.makePromise(of: Void.self)
+        let deadline = eventLoop.assumeIsolated().scheduleTask(in: patience) {
+            let streams = self.local.snapshot.streams.map { "\($0.direction.rawValue) \($0.connection) \($0.state)" }
+            let links = self.peers.filter { $0.link.status.state != .stopped }.map(\.configuration.name)
+            self.logger.warning(
+                "not everything could be closed in good order within the time for it",
+                metadata: [
+                    "streams": "\(streams.joined(separator: ", "))", "links": "\(links.joined(separator: ", "))",
+                ])
+            finished.succeed()
+        }
+        EventLoopFuture.andAllComplete(ends, on: eventLoop).assumeIsolated().whenComplete { _ in
+            deadline.cancel()
+            finished.succeed()
+        }
+        return finished.futureResult.assumeIsolated().map {
+            self.stopped?.succeed()
+            self.stopped = nil
+            self.localTimer?.cancel()
+            self.pressure.deadline?.cancel()
+            for peer in self.peers {
+                peer.timer?.cancel()
+                peer.link.onEvent = nil
+            }
+            for connection in self.connections.values { connection.channel.close(promise: nil) }
+        }.nonisolated()
+    }
+
+    // MARK: Back-pressure
+
+    /// A server that reads too slowly holds up the links, for a while; then what comes is queued within the limits of
+    /// the local side and bounced beyond them.
+    func updatePressure(_ id: ConnectionID, isBlocked: Bool) {
+        switch pressure.changed(id, isBlocked: isBlocked) {
+        case .pause:
+            counters.linkPauses &+= 1
+            for peer in peers { peer.link.pauseReading() }
+            pressure.deadline = eventLoop.assumeIsolated().scheduleTask(in: configuration.limits.backPressure) {
+                self.pressure.deadline = nil
+                self.logger.warning("the local server reads too slowly; stanzas for it are queued now")
+                for peer in self.peers { peer.link.resumeReading() }
+                self.endTurn()
+            }
+        case .resume:
+            let wasPaused = pressure.deadline != nil
+            pressure.deadline?.cancel()
+            pressure.deadline = nil
+            if wasPaused { for peer in peers { peer.link.resumeReading() } }
+        case nil:
+            break
+        }
+    }
+}
