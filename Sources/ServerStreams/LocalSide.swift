@@ -66,6 +66,13 @@ package struct LocalSide: ~Copyable {
     /// After ``shutdownRequested(now:)``: every stream is closed and nothing is left to do.
     package var isShutDown: Bool { self.isShuttingDown && self.connections.isEmpty && self.dials.isEmpty }
 
+    /// Whether so much waits for the local server that the links had better pause before senders are refused.
+    package var isQueueHalfFull: Bool {
+        let limits = self.configuration
+        return self.queuedStanzas * 2 >= limits.queuedStanzasPerPair
+            || self.queuedBytes * 2 >= min(limits.queuedBytesPerPair, limits.queuedBytes)
+    }
+
     /// The runtime is ready. Components connect now; streams between servers wait for traffic.
     package mutating func started(now: NIODeadline) {
         self.now = now

@@ -1,6 +1,6 @@
 import COpenSSL
 
-/// Random numbers from the system's cryptographic generator (peers.md, table d, row 20: every id and key comes from it).
+/// Random numbers from the system's cryptographic generator (docs/lessons.md, d20: every id and key comes from it).
 package enum SecureRandom {
     /// `count` random bytes.
     package static func bytes(_ count: Int) -> [UInt8] {

@@ -16,7 +16,7 @@ protocol LinkConnectionOwner: AnyObject {
 /// One TCP connection of a link, at the end of its pipeline.
 ///
 /// Nothing is parsed or inflated before the owner has called ``open(_:)``, which it does when it knows who the peer is
-/// (peers.md, table d, row 9).
+/// (docs/lessons.md, d9).
 final class LinkConnection: ChannelInboundHandler {
     typealias InboundIn = ByteBuffer
     typealias OutboundOut = ByteBuffer

@@ -193,6 +193,8 @@ import Glibc
         _ name: ExpandedName, _ known: KnownName, _ attributes: UnsafeMutablePointer<UnsafePointer<CChar>?>,
         _ count: Int
     ) {
+        // A header in the middle of a stream would swallow all that follows as its children.
+        if name.local.equals("stream"), name.namespace.equals(XMLNamespace.stream) { return self.fail(.badFormat) }
         unsafe self.stanzaStart = XML_GetCurrentByteIndex(self.parser)
         self.writer.start(local: name.local, namespace: name.namespace, kind: known.kind, code: known.code)
         unsafe self.writeStanzaAttributes(attributes, count, isStanza: known.kind != .other)

@@ -24,7 +24,7 @@ struct Run: AsyncParsableCommand {
         LoggingSystem.bootstrap { StderrLogHandler(label: $0, level: log.level, format: log.format) }
         let logger = Logger(label: "skywave")
         // There is nothing to reload, and a terminal that goes away must not take the link with it.
-        unsafe signal(SIGHUP, SIG_IGN)
+        signal(SIGHUP, SIG_IGN)
         let group = MultiThreadedEventLoopGroup(numberOfThreads: 1)
         do {
             // The control socket lies there too, unless the configuration says otherwise.

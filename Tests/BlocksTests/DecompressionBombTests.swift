@@ -4,7 +4,7 @@ import TestSupport
 import Testing
 import XMPP
 
-/// Peers table d, row 8: limits on what compressed input may expand to, wherever it expands.
+/// Peers peers d8: limits on what compressed input may expand to, wherever it expands.
 @Suite(.serialized) struct DecompressionBombTests {
     enum Place: String, CaseIterable, Sendable {
         case whitespaceBetweenStanzas, bodyText, attribute, manyStanzas, unfinishedTag

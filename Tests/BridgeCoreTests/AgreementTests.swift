@@ -132,7 +132,7 @@ import XMPP
         #expect(peer.sent.isEmpty && peer.count(.localNotAStanza) == 1)
     }
 
-    /// Peers table d, row 17: forwarded copies, carbons and the like are text to us.
+    /// Peers peers d17: forwarded copies, carbons and the like are text to us.
     @Test func `peers d17: what is wrapped inside a stanza is never trusted or acted on`() throws {
         let peer = TestPeer.ready()
         peer.local(try iq("get", id: "asked", from: romeo, to: juliet))

@@ -337,7 +337,7 @@ struct ConfigurationTests {
         }
     }
 
-    @Test("A link without TLS needs the risk in words and a list of addresses (peers.md, table d, row 7)")
+    @Test("A link without TLS needs the risk in words and a list of addresses (peers d7)")
     func insecure() throws {
         try TemporaryDirectory.with { directory in
             let good = Self.site(directory)

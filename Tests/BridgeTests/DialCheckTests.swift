@@ -90,7 +90,7 @@ struct DialCheckTests {
         await DialCheck(configuration, on: loop, patience: patience, ask: Self.names(names)).run()
     }
 
-    @Test("Both ways are proved by the streams of the daemon itself (peers.md, table d, row 23)")
+    @Test("Both ways are proved by the streams of the daemon itself (peers d23)")
     func bothWays() async throws {
         try await Self.withServer { configuration, loop in
             let port = UInt16(configuration.listen.first?.port ?? 0)

@@ -44,7 +44,7 @@ struct LocalListenerTests {
     }
 
     @Test(
-        "A stranger who talks slowly is ended by a deadline that his talking does not move (peers.md, table d, row 22)")
+        "A stranger who talks slowly is ended by a deadline that his talking does not move (peers d22)")
     func slowLoris() async throws {
         try await TwoSites.with(site: "limits = { negotiation-timeout = \"1s\" }") { sites in
             let address = try #require(sites.alphaBridge.localAddresses.first)
@@ -64,7 +64,7 @@ struct LocalListenerTests {
         }
     }
 
-    @Test("Bytes before authentication are bounded (peers.md, table d, row 12)")
+    @Test("Bytes before authentication are bounded (peers d12)")
     func beforeAuthentication() async throws {
         try await TwoSites.with { sites in
             let address = try #require(sites.alphaBridge.localAddresses.first)
@@ -81,7 +81,7 @@ struct LocalListenerTests {
         }
     }
 
-    @Test("Thousands of half-open connections leave memory flat and the server served (peers.md, table d, row 12)")
+    @Test("Thousands of half-open connections leave memory flat and the server served (peers d12)")
     func halfOpenFlood() async throws {
         try await TwoSites.with(site: "limits = { unproved-connections = 64, unproved-per-address = 32 }") { sites in
             let address = try #require(sites.alphaBridge.localAddresses.first)

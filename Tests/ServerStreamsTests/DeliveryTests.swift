@@ -201,7 +201,7 @@ import XMPP
         #expect(side.wait(2).dials == [1])
     }
 
-    @Test("peers.md d18: an error is never answered with an error, nor an answer")
+    @Test("peers d18: an error is never answered with an error, nor an answer")
     func neverAnErrorToAnError() {
         var configuration = LocalSideConfiguration.site()
         configuration.queuedStanzasPerPair = 1

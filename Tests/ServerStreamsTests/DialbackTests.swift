@@ -62,7 +62,7 @@ import XMPP
         #expect(overTLS == .valid)
     }
 
-    @Test("peers.md d2: domains that run into each other, swapped roles and other secrets give other keys")
+    @Test("peers d2: domains that run into each other, swapped roles and other secrets give other keys")
     func unambiguousKeys() {
         let inputs: [(Domain, Domain, String)] = [
             ("example.info", "rm.example.org", "1"), ("example.in", "form.example.org", "1"),

@@ -116,7 +116,7 @@ import XMPP
     }
 
     @Test(
-        "peers.md d4: EXTERNAL is offered to and granted by exactly the certificates that prove the header's domain",
+        "peers d4: EXTERNAL is offered to and granted by exactly the certificates that prove the header's domain",
         arguments: [
             Identity(name: "the name, empty authzid", certificate: .naming("ship.example"), isOffered: true),
             Identity(name: "the name, no text", certificate: .naming("ship.example"), response: "", isOffered: true),
@@ -196,7 +196,7 @@ import XMPP
         #expect(side.noted(.certificateRefused).first?.text.contains(reason) == true)
     }
 
-    @Test("peers.md d5: after authentication neither from nor to may change, and before it they may not either")
+    @Test("peers d5: after authentication neither from nor to may change, and before it they may not either")
     func fixedIdentity() {
         for (from, to) in [
             ("conference.ship.example", "hq.example"), ("ship.example", "rooms.hq.example"),
@@ -229,7 +229,7 @@ import XMPP
         #expect(side.receive(1, stanza) == [.received(stanza)])
     }
 
-    @Test("peers.md d3: a certificate that fails validation authorises nothing by any path")
+    @Test("peers d3: a certificate that fails validation authorises nothing by any path")
     func badCertificateProvesNothing() {
         var side = self.encrypted(.invalid("self-signed certificate", naming: "ship.example"))
         #expect(side.receive(1, Self.auth + "=</auth>").written(1).contains("<not-authorized/>"))

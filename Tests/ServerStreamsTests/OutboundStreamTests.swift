@@ -216,7 +216,7 @@ import XMPP
         #expect(actions.written(1) == "<db:verify from='hq.example' id='fresh' to='ship.example'>k</db:verify>")
     }
 
-    @Test("peers.md d1: unsolicited answers change nothing and are noted")
+    @Test("peers d1: unsolicited answers change nothing and are noted")
     func unsolicited() {
         var side = self.connected()
         let answers = [
@@ -296,7 +296,7 @@ import XMPP
         #expect(side.deliver(message(from: "b@hq.example", to: "r@conference.ship.example")).dials == [1])
     }
 
-    @Test("A negotiation that does not end is ended, whatever the server says meanwhile (peers.md d22)")
+    @Test("A negotiation that does not end is ended, whatever the server says meanwhile (peers d22)")
     func deadline() {
         var side = self.connected()
         for _ in 0..<5 {

@@ -98,7 +98,7 @@ import XMPP
         #expect(watched == nil)
     }
 
-    @Test("peers.md d22: an inbound stream that proves nothing ends at its deadline, whatever is said on it")
+    @Test("peers d22: an inbound stream that proves nothing ends at its deadline, whatever is said on it")
     func inboundDeadline() {
         var side = Transcript()
         _ = side.accept(1)

@@ -18,7 +18,7 @@ import XMPP
         }
     }
 
-    @Test func `d25: without faults everything arrives once and in order, whoever dials and whenever`() throws {
+    @Test func `peers d25: without faults everything arrives once and in order, whoever dials and whenever`() throws {
         var oneWay = 0
         for seed in 0..<600 as Range<UInt64> {
             let (left, right) = policies(seed)

@@ -168,7 +168,7 @@ import XMPP
         try await listener.close()
     }
 
-    @Test func `d8: a bomb on a compressed link ends in a stream error`() async throws {
+    @Test func `peers d8: a bomb on a compressed link ends in a stream error`() async throws {
         let (link, listener, remote) = try await acceptor { $0.compression = .deflate(level: 6) }
         let peer = try await RawPeer.dial(remote.host, remote.port, from: addresses[2])
         try await link.waitUntilConnected()

@@ -38,7 +38,7 @@ import XMPP
         try await pair.close()
     }
 
-    @Test func `d7: status says in words that a plain link is insecure`() async throws {
+    @Test func `peers d7: status says in words that a plain link is insecure`() async throws {
         let pair = try await pair()
         try await pair.dialler.waitUntilConnected()
         let status = try await pair.acceptor.status()
@@ -51,7 +51,7 @@ import XMPP
         try await pair.close()
     }
 
-    @Test func `d6, d7: a connection from an address that no peer has is closed at once and counted`() async throws {
+    @Test func `peers d6, d7: a connection from an address that no peer has is closed at once and counted`() async throws {
         let (link, listener, remote) = try await acceptor()
         let stranger = try await RawPeer.dial(remote.host, remote.port, from: addresses[9])
         try? await stranger.send(TestLink.message("spoofed").text)
@@ -101,7 +101,7 @@ import XMPP
         try await relay.server.close()
     }
 
-    @Test func `d24: whitespace, an XML declaration and any split are accepted; none is ever sent`() async throws {
+    @Test func `peers d24: whitespace, an XML declaration and any split are accepted; none is ever sent`() async throws {
         let (link, listener, remote) = try await acceptor()
         let peer = try await RawPeer.dial(remote.host, remote.port, from: addresses[2])
         let text =
@@ -122,7 +122,7 @@ import XMPP
         try await listener.close()
     }
 
-    @Test func `d25: both sides dial at once: each connection one-way, no loss, no duplicate`() async throws {
+    @Test func `peers d25: both sides dial at once: each connection one-way, no loss, no duplicate`() async throws {
         // Both addresses must be known before either side starts to dial; nobody else uses these.
         let port = 5_270
         let listeners = (

@@ -92,7 +92,7 @@ extension TCPLinkStateMachine {
         #expect(actions == [.drop(one)], "an opener that never ends it is not waited for longer than the close timeout")
     }
 
-    @Test func `d25: both sides dial at once, and each sends on the connection that it opened`() {
+    @Test func `peers d25: both sides dial at once, and each sends on the connection that it opened`() {
         // Whichever of the two comes first.
         for peerFirst in [false, true] {
             var machine = machine(.whenNeeded(atStart: true))

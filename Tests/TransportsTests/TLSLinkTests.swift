@@ -262,7 +262,7 @@ import XMPP
         #expect(error?.description.contains("one") == true && error?.description.contains("two") == true)
     }
 
-    @Test func `d9: nothing is read before the peer is known, and strangers are thrown out in time`() async throws {
+    @Test func `peers d9: nothing is read before the peer is known, and strangers are thrown out in time`() async throws {
         let certificates = try Certificates()
         let (ship, shore) = try bothEnds(certificates, .fingerprint)
         var limits = LinkListener.Limits()

@@ -56,6 +56,7 @@ import XMPP
         ("<message xmlns:xml='urn:other'/>", .notWellFormed),
         ("<message xmlns:p=''/>", .notWellFormed),
         ("stray text", .badFormat),
+        ("<stream:stream xmlns='jabber:server' to='b.example'><message/>", .badFormat),
         ("<message/>&amp;", .badFormat),
         ("<message/><?xml version='1.0'?>", .notWellFormed),
         ("<!DOCTYPE x>", .notWellFormed),

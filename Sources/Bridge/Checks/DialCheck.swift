@@ -4,7 +4,7 @@ import ServerStreams
 import XMPP
 
 /// Proves the ways between the bridge and the server of its site, in service conditions: the same listener, dialler,
-/// stream machines, certificates and queues as in the daemon (peers.md, table d, row 23). Only the peers are missing.
+/// stream machines, certificates and queues as in the daemon (docs/lessons.md, d23). Only the peers are missing.
 ///
 /// From every remote domain each local domain is asked something that every server answers. The question proves the way
 /// there; its answer has to come by a stream that the *server* opens to the bridge under the remote domain's name, and

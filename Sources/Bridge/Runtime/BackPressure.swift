@@ -8,6 +8,9 @@ struct BackPressure {
         case resume
     }
 
+    /// Stands for the queues of the local side as a whole, which fill while no stream is open. No connection has this id.
+    static let queue = ConnectionID(number: .max)
+
     private var blocked: Set<ConnectionID> = []
     /// Set while the links are held up.
     var deadline: Scheduled<Void>?

@@ -1,7 +1,7 @@
 import NIOCore
 import Transports
 
-/// Who may connect to the local listener before anybody knows who it is (peers.md, table d, row 12).
+/// Who may connect to the local listener before anybody knows who it is (docs/lessons.md, d12).
 ///
 /// The server of the site has its own place: connections from its address are limited only by what the listener takes
 /// altogether. All others share few places, fewer per source, so that half-open connections cost nothing that matters

@@ -123,6 +123,7 @@ final class SiteRuntime {
             written.removeAll(keepingCapacity: true)
         } while isTurnWanted
         isFlushing = false
+        updatePressure(BackPressure.queue, isBlocked: local.isQueueHalfFull)
         if isStopping, local.isShutDown, let stopped {
             self.stopped = nil
             stopped.succeed()
