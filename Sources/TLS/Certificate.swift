@@ -62,16 +62,16 @@ import XMPP
     /// SHA-256 over the DER form, 32 bytes: what a pinned fingerprint is compared with.
     package var fingerprint: [UInt8] { Digest.sha256(self.der) }
 
-    /// The subject as RFC 4514 text, control characters escaped.
+    /// The subject as RFC 4514 text, control characters escaped, cut after 256 characters: a stranger wrote it.
     package var subject: String {
         guard let name = unsafe X509_get_subject_name(self.pointer) else { return "" }
-        return unsafe PEMText.written { unsafe skywave_name_print($0, name) }
+        return unsafe String(PEMText.written { unsafe skywave_name_print($0, name) }.prefix(256))
     }
 
     /// The name of the authority that signed it, as ``subject``.
     package var issuer: String {
         guard let name = unsafe X509_get_issuer_name(self.pointer) else { return "" }
-        return unsafe PEMText.written { unsafe skywave_name_print($0, name) }
+        return unsafe String(PEMText.written { unsafe skywave_name_print($0, name) }.prefix(256))
     }
 
     /// First second of validity, in seconds since 1970.

@@ -128,7 +128,9 @@ struct PeerVerifier {
         let identities = leaf.identities(failure: nil)
         if let domain = Domain(serverName), identities.matches(domain) { return nil }
         let names = Set(identities.dnsNames + identities.serviceNames + identities.xmppAddresses).sorted()
-        let list = names.isEmpty ? "it carries no name at all" : "it names \(names.prefix(5).joined(separator: ", "))"
+        // A stranger wrote them: as many and as much of them as a line of a log can bear.
+        let shown = names.prefix(5).map { $0.prefix(100) }.joined(separator: ", ")
+        let list = names.isEmpty ? "it carries no name at all" : "it names \(shown)"
         return Failure(code: X509_V_ERR_HOSTNAME_MISMATCH, sentence: "it is not for \(serverName); \(list)")
     }
 }

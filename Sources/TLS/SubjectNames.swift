@@ -64,7 +64,7 @@ package struct SubjectNames: Equatable, Sendable {
         switch kind {
         case SKYWAVE_NAME_DNS: self.dnsNames.append(text)
         case SKYWAVE_NAME_SERVICE: self.serviceNames.append(text)
-        default: self.xmppAddresses.append(text)
+        default: if JID(text) != nil { self.xmppAddresses.append(text) }
         }
     }
 

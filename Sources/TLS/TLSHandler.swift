@@ -45,7 +45,11 @@ package final class TLSHandler: ChannelDuplexHandler, RemovableChannelHandler {
     private var pendingBytes = 0
     private var isOutputClosed = false
     private var isInputClosed = false
+    /// The channel is going to be closed as soon as what is left was written.
+    private var isSendingLast = false
     private var hasDelivered = false
+    /// Somebody asked for plain bytes and has got none since.
+    private var isReadWanted = false
     private var plaintext = ByteBuffer()
 
     private init(context: TLSContext, serverName: String?, identityName: String?, initialBytes: ByteBuffer?) {
@@ -210,6 +214,7 @@ package final class TLSHandler: ChannelDuplexHandler, RemovableChannelHandler {
     private func deliver(_ context: ChannelHandlerContext) {
         guard self.plaintext.readableBytes > 0 else { return }
         self.hasDelivered = true
+        self.isReadWanted = false
         let bytes = self.plaintext
         self.plaintext = ByteBuffer()
         context.fireChannelRead(self.wrapInboundOut(bytes))
@@ -224,8 +229,20 @@ package final class TLSHandler: ChannelDuplexHandler, RemovableChannelHandler {
         self.hasDelivered = false
         context.fireChannelReadComplete()
         if case .closing = self.state { return }
-        // Nothing came out of what was read, so whoever asked for a read still waits for it.
-        if !wasAnswered { context.read() }
+        // Nothing came out of what was read, so whoever asked for a read still waits for it, or the handshake does.
+        if !wasAnswered && (self.isReadWanted || self.isHandshaking) { context.read() }
+    }
+
+    package func read(context: ChannelHandlerContext) {
+        self.isReadWanted = true
+        context.read()
+    }
+
+    private var isHandshaking: Bool {
+        switch self.state {
+        case .handshaking, .establishing: true
+        case .idle, .established, .closing: false
+        }
     }
 
     package func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {
@@ -361,7 +378,11 @@ package final class TLSHandler: ChannelDuplexHandler, RemovableChannelHandler {
         case (.input, _):
             context.close(mode: mode, promise: promise)
         case (.all, .closing):
-            context.channel.closeFuture.cascade(to: promise)
+            if self.isSendingLast {
+                context.channel.closeFuture.cascade(to: promise)
+            } else {
+                context.close(mode: mode, promise: promise)
+            }
         case (_, .idle), (_, .handshaking), (.output, .closing):
             // Nothing was said under TLS yet, so there is nothing to end.
             self.state = .closing
@@ -407,6 +428,7 @@ package final class TLSHandler: ChannelDuplexHandler, RemovableChannelHandler {
             written.futureResult.assumeIsolated().whenComplete { _ in context.close(mode: mode, promise: promise) }
             return
         }
+        self.isSendingLast = true
         let timer = context.eventLoop.assumeIsolated().scheduleTask(in: self.context.configuration.closeTimeout) {
             context.close(mode: .all, promise: nil)
         }

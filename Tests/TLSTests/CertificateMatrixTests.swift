@@ -82,6 +82,13 @@ struct CertificateMatrixTests {
         Row("a user's address", "it names ann@hq.example") {
             $0.names = SubjectNames(xmppAddresses: ["ann@hq.example"])
         },
+        Row("an address that is none", "it carries no name at all") {
+            $0.names = SubjectNames(xmppAddresses: ["hq.example\u{202e}", "@", "a b"])
+        },
+        Row("names as long as they are many", "it is not for hq.example; it names ") {
+            $0.names = SubjectNames(dnsNames: (0..<30).map { "\($0)" + String(repeating: "x", count: 1000) })
+            $0.subject = [("O", String(repeating: "o", count: 64)), ("OU", "hq.example\u{a}line")]
+        },
         Row("for servers only: also good for a server that dials", proves: true) { $0.purposes = "serverAuth" },
         Row("for clients only: not good for a server", asClient: true, "it was issued for another use") {
             $0.purposes = "clientAuth"
@@ -129,6 +136,7 @@ struct CertificateMatrixTests {
         #expect(error.code == .peerCertificateRefused)
         #expect(error.message.hasPrefix("the certificate of hq.example"))
         #expect(error.message.contains(row.sentence), "\(error.message)")
+        #expect(error.message.count < 1000 && !error.message.contains { $0.isNewline })
         // The alert reached the other side, so that its operator knows as well.
         #expect(wire.server.recorder.error?.code == .ownCertificateRefused)
         #expect(!wire.client.channel.isActive)

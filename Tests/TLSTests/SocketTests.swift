@@ -220,6 +220,22 @@ struct SocketTests {
         }
     }
 
+    @Test("a half close before the handshake is done does not stand in the way of the close")
+    func halfCloseDuringHandshake() async throws {
+        try await self.withGroup { group in
+            // It accepts and says nothing.
+            let listener = try await self.listen(group, nil, SocketLog())
+            let log = SocketLog()
+            let channel = try await self.dial(
+                group, try TLSContext(.testClient(self.authority.trust)), port: self.port(of: listener), log)
+            try await channel.close(mode: .output)
+            #expect(!log.now.isInactive)
+            try await channel.close()
+            #expect(log.now.isInactive)
+            try await listener.close()
+        }
+    }
+
     @Test("garbage on a real listener closes the connection with a sentence")
     func garbage() async throws {
         try await self.withGroup { group in
@@ -323,6 +339,67 @@ struct SocketTests {
             try await eventually("the answer") { client.output.contains("pong") }
             #expect(log.now.text == "ping\n")
             #expect(log.now.established.count == 1)
+            try await listener.close()
+        }
+    }
+
+    @Test("a change of keys that the peer asks for is answered (TLS 1.3)")
+    func keyUpdate() async throws {
+        try await self.withGroup { group in
+            let log = SocketLog()
+            let server = try TLSContext(.testServer(try self.authority.identity("hq.example")))
+            let listener = try await self.listen(group, server, log) { $0.contains("ping") ? "pong\n" : nil }
+            let client = try OpenSSLProcess([
+                "s_client", "-connect", "127.0.0.1:\(try self.port(of: listener))", "-tls1_3", "-CAfile",
+                self.authority.file,
+            ])
+            defer { client.stop() }
+            // A line "K" makes s_client change its keys and ask for the same.
+            for expected in 1...5 {
+                try client.type("K\n")
+                try await eventually("the change") {
+                    client.output.components(separatedBy: "KEYUPDATE").count == expected + 1
+                }
+                try client.type("ping\n")
+                try await eventually("the answer") {
+                    client.output.components(separatedBy: "pong").count == expected + 1
+                }
+            }
+            #expect(log.now.errors.isEmpty)
+            try await listener.close()
+        }
+    }
+
+    @Test("an owner who reads by hand gets the handshake for nothing and plain bytes when he asks")
+    func readingByHand() async throws {
+        try await self.withGroup { group in
+            let log = SocketLog()
+            let server = try TLSContext(.testServer(try self.authority.identity("hq.example")))
+            let accepted = Mutex<(any Channel)?>(nil)
+            let listener = try await ServerBootstrap(group: group)
+                .childChannelOption(.autoRead, value: false)
+                .childChannelInitializer { channel in
+                    channel.eventLoop.makeCompletedFuture {
+                        try channel.pipeline.syncOperations.addHandler(TLSHandler.server(server))
+                        try channel.pipeline.syncOperations.addHandler(SocketRecorder(log))
+                        accepted.withLock { $0 = channel }
+                    }
+                }
+                .bind(host: "127.0.0.1", port: 0).get()
+            let clientLog = SocketLog()
+            let channel = try await self.dial(
+                group, try TLSContext(.testClient(self.authority.trust)), port: self.port(of: listener), clientLog)
+            try await eventually("the handshake") { log.now.established.count == 1 }
+            try await channel.writeAndFlush(ByteBuffer(string: "<message/>"))
+            // A round trip through the shared loop: whatever was going to be read has been.
+            for _ in 0..<5 { try await group.next().submit {}.get() }
+            #expect(log.now.text == "")
+            let peer = try #require(accepted.withLock { $0 })
+            peer.read()
+            try await eventually("the plain bytes") { log.now.text == "<message/>" }
+            // The peer is closed by the end of its input, or by this; which comes first does not matter.
+            try await channel.close()
+            peer.close(promise: nil)
             try await listener.close()
         }
     }
