@@ -410,6 +410,8 @@ package final class TLSHandler: ChannelDuplexHandler, RemovableChannelHandler {
         if case .closing = self.state { return }
         self.state = .closing
         self.failPending(error)
+        // An owner who closes on hearing of the error must not get ahead of the alert that tells the peer.
+        self.isSendingLast = true
         context.fireErrorCaught(error)
         self.sendLast(context, mode: .all, promise: nil)
     }
