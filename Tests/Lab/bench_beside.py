@@ -218,6 +218,8 @@ async def run_load(binary, arguments, messages, watched):
         load.stdin.write(b"\n")
         output = (await asyncio.wait_for(load.stdout.read(), 600)).decode()
         used = sum(process.cpu_seconds() for process in watched) - before
+        # It has said all and is about to end: a signal now would spoil its exit status.
+        await asyncio.wait_for(load.wait(), 10)
     finally:
         if load.returncode is None:
             with contextlib.suppress(ProcessLookupError):
