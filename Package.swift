@@ -39,8 +39,9 @@ let package = Package(
         .target(name: "XMPP", dependencies: ["CExpat", nioCore]),
         .target(name: "ServerStreams", dependencies: ["XMPP", nioCore, deque]),
         .target(name: "Outbox", dependencies: ["XMPP", nioCore, deque]),
-        .target(name: "Blocks", dependencies: ["XMPP", "CZlib", "CShims", nioCore]),
-        .target(name: "BridgeCore", dependencies: ["XMPP", "Outbox", nioCore, deque]),
+        .target(name: "Blocks", dependencies: ["XMPP", "Outbox", "CZlib", "CShims", nioCore, deque]),
+        .target(
+            name: "BridgeCore", dependencies: ["XMPP", "ServerStreams", "Outbox", "Blocks", nioCore, deque]),
 
         // I/O
         .target(name: "TLS", dependencies: ["XMPP", "ServerStreams", "COpenSSL", "CShims", nioCore]),

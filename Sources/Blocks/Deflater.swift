@@ -32,6 +32,15 @@ package struct Deflater: ~Copyable {
         unsafe stream.deallocate()
     }
 
+    /// Gives the compressor text that the other side has as well; only before the first ``add(_:into:)-(UnsafeRawBufferPointer,_)``.
+    package mutating func setHistory(_ history: ByteBuffer) {
+        unsafe history.withUnsafeReadableBytes { bytes in
+            let bytes = unsafe bytes.suffix(32_768)
+            guard let base = unsafe UnsafeRawBufferPointer(rebasing: bytes).baseAddress else { return }
+            _ = unsafe deflateSetDictionary(stream, base.assumingMemoryBound(to: Bytef.self), uInt(clamping: bytes.count))
+        }
+    }
+
     /// Compresses `bytes`; what comes out may wait inside for ``flush(into:)``.
     package mutating func add(_ bytes: UnsafeRawBufferPointer, into output: inout ByteBuffer) {
         guard let base = bytes.baseAddress, unsafe !bytes.isEmpty else { return }

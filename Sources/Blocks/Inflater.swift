@@ -32,6 +32,15 @@ package struct Inflater: ~Copyable {
         unsafe stream.deallocate()
     }
 
+    /// Gives the decompressor text that the sender has as well; only before the first input.
+    package mutating func setHistory(_ history: ByteBuffer) {
+        unsafe history.withUnsafeReadableBytes { bytes in
+            let bytes = unsafe bytes.suffix(32_768)
+            guard let base = unsafe UnsafeRawBufferPointer(rebasing: bytes).baseAddress else { return }
+            _ = unsafe inflateSetDictionary(stream, base.assumingMemoryBound(to: Bytef.self), uInt(clamping: bytes.count))
+        }
+    }
+
     /// Decodes one piece.
     ///
     /// - Parameters:
