@@ -1,7 +1,9 @@
 package import NIOCore
 package import XMPP
 
-/// A way to the peer: takes batches of stanzas, gives stanzas and news of the connection.
+/// A way to the peer: takes batches of stanzas, or blocks, and gives the same and news of the connection.
+///
+/// Which of the two is a matter of the link's ``LinkDialect``; the calls and events of the other dialect do not occur.
 ///
 /// Confined to one event loop: every method is called there and every event comes there. An event is raised only after
 /// the method or network event that caused it has been dealt with, so a listener may call any method from inside one.
@@ -16,7 +18,13 @@ package protocol LinkTransport: AnyObject {
     /// Sends one batch. Allowed once after each ``LinkEvent/ready``; a batch that cannot be taken comes back as
     /// `unsent`.
     func send(_ batch: [Stanza])
-    /// No stanza is reported until ``resumeReading()``; the peer is held up by the flow control of the transport.
+    /// Sends one block of dialect `skywave`, under the same rule; one that cannot be taken vanishes, since its owner
+    /// keeps what is in it until the peer has acknowledged it.
+    ///
+    /// - Parameter isUrgent: for transports that can let one block pass another. On TCP urgency lies in the late choice of
+    ///   the next block alone.
+    func send(block: ByteBuffer, isUrgent: Bool)
+    /// No stanza or block is reported until ``resumeReading()``; the peer is held up by the flow control of the transport.
     func pauseReading()
     func resumeReading()
     /// Ends the connection with a stream error because the peer broke the agreement; it may be made anew later.
@@ -29,13 +37,16 @@ package protocol LinkTransport: AnyObject {
 
 /// News of a link.
 package enum LinkEvent: Equatable, Sendable {
-    /// Stanzas can be sent now; the text says how and with whom.
+    /// Stanzas or blocks can be sent now; the text says how and with whom.
     case connected(description: String)
-    /// What could be sent before cannot any more. `unsent` never left; `inDoubt` may have arrived, in part or in whole.
+    /// What could be sent before cannot any more. `unsent` never left; `inDoubt` may have arrived, in part or in whole. Both
+    /// are empty in dialect `skywave`.
     case disconnected(unsent: [Stanza], inDoubt: [Stanza], reason: String)
-    /// One batch can be taken.
+    /// One batch or block can be taken.
     case ready
     case received(Stanza)
+    /// One whole block, in dialect `skywave`.
+    case block(ByteBuffer)
     /// A stanza over the limit was skipped: its start tag as an empty stanza, and the limit in bytes.
     case oversize(Stanza, Int)
     /// What had arrived has been reported; a good moment to pass it on in one go.

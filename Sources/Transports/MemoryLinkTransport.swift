@@ -29,6 +29,7 @@ package final class MemoryLinkTransport: LinkTransport {
     private var isClosed = false
     private var isPaused = false
     private var inFlight: [Stanza]?
+    private var isSendingBlock = false
     /// Counts connections, so that what belongs to an older one is recognised.
     private var generation: UInt64 = 0
     private var arrived: Deque<LinkEvent> = []
@@ -71,6 +72,7 @@ package final class MemoryLinkTransport: LinkTransport {
             let inDoubt = end.inFlight ?? []
             let survivors = inDoubt.prefix(end.faults.stanzasThatArriveWhenCut)
             end.inFlight = nil
+            end.isSendingBlock = false
             end.isConnected = false
             end.generation += 1
             end.setState(.resting)
@@ -113,6 +115,22 @@ package final class MemoryLinkTransport: LinkTransport {
             self.eventLoop.assumeIsolated().scheduleTask(in: faults.delay) {
                 // Like a real network: what has left arrives even if the sender has hung up since.
                 self.other?.take(batch)
+            }
+        }
+    }
+
+    package func send(block: ByteBuffer, isUrgent: Bool) {
+        guard isConnected, !isSendingBlock else { return }
+        isSendingBlock = true
+        let generation = generation
+        let faults = faults
+        eventLoop.assumeIsolated().scheduleTask(in: faults.sendingTime) {
+            guard self.generation == generation else { return }
+            self.isSendingBlock = false
+            self.raise(.ready)
+            self.eventLoop.assumeIsolated().scheduleTask(in: faults.delay) {
+                guard self.generation == generation else { return }
+                self.other?.report([.block(block), .batchEnd])
             }
         }
     }

@@ -42,7 +42,7 @@ package struct LinkTLS: Equatable, Sendable {
     }
 }
 
-/// One XEP-0361 link over TCP.
+/// One link over TCP, in either dialect.
 package struct TCPLinkConfiguration: Sendable {
     /// There is no link without protection unless somebody has written down from where the peer comes.
     package enum Security: Sendable {
@@ -65,6 +65,7 @@ package struct TCPLinkConfiguration: Sendable {
 
     /// Name of the peer in status and logs.
     package var peer: String
+    package var dialect = LinkDialect.xep
     package var remote: Remote?
     /// Source address of our own connections; nil lets the system choose.
     package var localAddress: String?
@@ -74,6 +75,8 @@ package struct TCPLinkConfiguration: Sendable {
     package var compression: LinkCompression?
     package var limits = XMLLimits.link
     package var inflateLimits = InflateLimits.standard
+    /// A longer block ends the connection (`skywave`).
+    package var maximumBlockBytes = BlockLimits().blockBytes
     /// How long bytes may stay unacknowledged by the other end's TCP before the connection counts as dead.
     package var deadAfter: TimeAmount = .seconds(120)
     /// How much may wait in the kernel that TCP has not sent yet. Small, because what is in there can no longer be

@@ -26,6 +26,7 @@ package final class TCPLinkTransport: LinkTransport {
     private var closing: EventLoopPromise<Void>?
 
     private var offered: [Stanza] = []
+    private var offeredBlock: ByteBuffer?
     private var inFlight: [Stanza] = []
     /// Written, but the peer may still refuse the connection, or its TCP has not acknowledged them.
     private var unsettled: Deque<UnsettledBatch> = []
@@ -89,6 +90,13 @@ package final class TCPLinkTransport: LinkTransport {
         guard !batch.isEmpty else { return }
         fromOwner {
             offered = batch
+            machine.batchOffered(now: .now())
+        }
+    }
+
+    package func send(block: ByteBuffer, isUrgent: Bool) {
+        fromOwner {
+            offeredBlock = block
             machine.batchOffered(now: .now())
         }
     }

@@ -53,7 +53,7 @@ final class TestLink: Sendable {
                     driver?.isReady = true
                     driver?.sendIfPossible()
                 case .disconnected: driver?.isReady = false
-                case .connected, .received, .oversize, .batchEnd: break
+                case .connected, .received, .block, .oversize, .batchEnd: break
                 }
             }
             return TestLink(

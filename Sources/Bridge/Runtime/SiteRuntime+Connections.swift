@@ -161,7 +161,7 @@ extension SiteRuntime {
         case .oversize(let stub, let limit):
             peer.machine.linkOversizeReceived(stub, limit: limit, now: now)
             return mark(peer)
-        case .batchEnd: break
+        case .block, .batchEnd: break
         }
         mark(peer)
         endTurn()
