@@ -3,10 +3,18 @@ package import XMPP
 
 /// What the runtime has to do for a ``PeerStateMachine``.
 package enum PeerAction: Equatable, Sendable {
-    /// Give one batch to the link. The next follows only after `linkReady`.
+    /// Give one batch to the link (dialect `xep`). The next follows only after `linkReady`.
     case send([Stanza])
-    /// Give a stanza to the local server.
-    case deliver(Stanza)
+    /// Give one block to the link (dialect `skywave`). The next follows only after `linkReady`. A block is urgent when it
+    /// carries something that must not wait for a turn.
+    case sendBlock(ByteBuffer, isUrgent: Bool)
+    /// Give a stanza to the local server. `id` is its place in the inbox: say by `delivered` when the local server is
+    /// responsible for it. Nil when there is no journal.
+    case deliver(Stanza, id: UInt64?)
+    /// The stanza with this receipt is the bridge's own now, or was answered: it may be acknowledged (XEP-0198).
+    case handled(LocalReceipt)
+    /// True: take nothing more from the link, the inbox is full. False: go on.
+    case holdLink(Bool)
     /// Something waits and the link is down: dial if nobody does.
     case wantLink
     /// Call `deadlineReached` at this time; replaces an earlier one.

@@ -1,3 +1,4 @@
+package import Blocks
 package import NIOCore
 import Outbox
 package import XMPP
@@ -12,6 +13,10 @@ package struct PeerPolicy: Sendable {
     package var remoteDomains: [DomainPattern]
     /// Domains, of either side, whose addresses are rooms. Others are learnt from traffic.
     package var roomDomains: [Domain]
+
+    package var dialect = LinkDialect.xep
+    /// Whether what the peer's machine decides is recorded in a journal. Without, nothing survives the process.
+    package var isJournaled = false
 
     /// Canonical bytes of all stanzas that wait for the link.
     package var outboxBytes: Int = 64 << 20

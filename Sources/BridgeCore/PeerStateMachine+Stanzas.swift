@@ -6,7 +6,8 @@ extension PeerStateMachine {
     // MARK: From the local server
 
     /// A stanza of the local side for this peer. Its `from` was proved on the stream that it came on.
-    package mutating func localStanzaReceived(_ stanza: Stanza, now: NIODeadline) {
+    package mutating func localStanzaReceived(_ stanza: Stanza, receipt: LocalReceipt?, now: NIODeadline) {
+        if let receipt { actions.append(.handled(receipt)) }
         if let event = localViolation(of: stanza) {
             count(event)
             if event == .localForeignRecipient { refuse(stanza, .notServed, from: .local, now: now) }
@@ -94,9 +95,31 @@ extension PeerStateMachine {
                 return
             }
         }
-        actions.append(.deliver(stanza))
+        actions.append(.deliver(stanza, id: nil))
         if stanza.kind == .iq { settle(now: now) }
     }
+
+    /// A whole block from the peer's link (dialect `skywave`).
+    package mutating func linkBlockReceived(_ block: ByteBuffer, now: NIODeadline) {}
+
+    /// The local server is responsible for these stanzas of the inbox now.
+    package mutating func delivered(_ ids: [UInt64], now: NIODeadline) {}
+
+    // MARK: The local server's streams
+
+    /// The stream over which the local server spoke for one of its domains is gone.
+    package mutating func localStreamLost(_ domain: Domain, now: NIODeadline) {}
+
+    /// The local server speaks for one of its domains again.
+    package mutating func localStreamOpened(_ domain: Domain, now: NIODeadline) {}
+
+    // MARK: The operator
+
+    /// Takes a stanza out of the queue and sends it back to its sender; false when it is not there or has left already.
+    package mutating func cancel(_ outboxID: UInt64, now: NIODeadline) -> Bool { false }
+
+    /// What waits for the link, first what leaves first, at most `limit` of it.
+    package mutating func queueEntries(limit: Int, now: NIODeadline) -> [QueueEntry] { [] }
 
     /// The stub of a stanza that was larger than `limit` bytes and skipped.
     package mutating func linkOversizeReceived(_ stub: Stanza, limit: Int, now: NIODeadline) {
@@ -116,8 +139,10 @@ extension PeerStateMachine {
     }
 
     /// The local server could not be given a stanza that came over the link, or an error that was made up here.
+    ///
+    /// - Parameter id: its place in the inbox, nil when it has none.
     package mutating func localDeliveryFailed(
-        _ stanza: Stanza, _ condition: StanzaErrorCondition, _ type: StanzaErrorType, now: NIODeadline
+        _ id: UInt64?, _ stanza: Stanza, _ condition: StanzaErrorCondition, _ type: StanzaErrorType, now: NIODeadline
     ) {
         count(.undeliverable)
         guard linkViolation(of: stanza) == nil else { return }
@@ -203,7 +228,7 @@ extension PeerStateMachine {
             switch side {
             case .local:
                 counters.addBounce(reply.condition)
-                actions.append(.deliver(error))
+                actions.append(.deliver(error, id: nil))
             case .link:
                 guard !isStopped, enqueue(error, now: now) else { return }
                 counters.addBounce(reply.condition)

@@ -1,6 +1,6 @@
 import DequeModule
 package import NIOCore
-import Outbox
+package import Outbox
 package import XMPP
 
 /// Everything the bridge decides about one peer: who may speak, what waits, what is sent when, what comes back.
@@ -53,7 +53,14 @@ package struct PeerStateMachine: ~Copyable {
     private var hasAskedForLink = false
     private var lastSent: NIODeadline?
 
-    package init(policy: PeerPolicy) {
+    /// - Parameters:
+    ///   - recovered: what the journal held; a fresh one without a journal.
+    ///   - clock: measures what waits across restarts.
+    ///   - random: a random number for new epochs, from the system's generator.
+    package init(
+        policy: PeerPolicy, recovered: RecoveredPeer = RecoveredPeer(), clock: ServiceClock, now: NIODeadline,
+        random: UInt64
+    ) {
         self.policy = policy
         localDomains = DomainSet(policy.localDomains)
         remoteDomains = DomainSet(policy.remoteDomains)
@@ -66,6 +73,18 @@ package struct PeerStateMachine: ~Copyable {
 
     /// The next thing to do, in the order in which it was decided; nil when there is nothing.
     package mutating func nextAction() -> PeerAction? { actions.popFirst() }
+
+    // MARK: The journal
+
+    /// What has to be committed, as one batch; nil when there is nothing. Batches are numbered from 1 and committed in order.
+    package mutating func takeBatch() -> JournalBatch? { nil }
+
+    /// The batch, and all before it, are durable.
+    package mutating func batchCommitted(_ number: UInt64, now: NIODeadline) {}
+
+    /// True: nothing can be committed at the moment, as on a full disk; new local stanzas are refused with
+    /// `resource-constraint` until it ends.
+    package mutating func journalStalled(_ isStalled: Bool, now: NIODeadline) {}
 
     // MARK: The link
 

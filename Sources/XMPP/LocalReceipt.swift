@@ -29,11 +29,7 @@ extension Stanza {
     /// A hash of all canonical bytes, the same in every process; nil for a stanza without `id`, which cannot be told from
     /// another of the same words.
     package var fingerprint: UInt64? {
-        guard id != nil else { return nil }
-        return unsafe withBytes { bytes in
-            var hash = StableHash()
-            for byte in unsafe bytes { hash.combine(byte) }
-            return hash.value
-        }
+        guard fields.id.start != 0 else { return nil }
+        return storage.value.withBytes { $0.hash }
     }
 }

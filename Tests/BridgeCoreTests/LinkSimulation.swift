@@ -201,9 +201,9 @@ final class LinkSimulation {
         for action in side.peer.actions {
             switch action {
             case .send(let batch): transmit(batch, from: side)
-            case .deliver(let stanza): delivered(stanza, at: side)
+            case .deliver(let stanza, _): delivered(stanza, at: side)
             case .failLink(let error): Issue.record("the link was ended: \(error)")
-            case .wantLink, .arm, .disarm, .note: break
+            case .wantLink, .arm, .disarm, .note, .sendBlock, .handled, .holdLink: break
             }
         }
         peakQueued = max(peakQueued, side.peer.status.queuedStanzas)

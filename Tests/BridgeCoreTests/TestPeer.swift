@@ -1,5 +1,6 @@
 import BridgeCore
 import NIOCore
+import Outbox
 import XMPP
 
 /// A peer's machine behind a reference, with its actions drawn and sorted after every input.
@@ -12,7 +13,7 @@ final class TestPeer {
     var now: NIODeadline
 
     init(_ policy: PeerPolicy, now: NIODeadline = .seconds(0)) {
-        machine = PeerStateMachine(policy: policy)
+        machine = PeerStateMachine(policy: policy, clock: ServiceClock(now: now), now: now, random: 1)
         self.now = now
     }
 
@@ -46,7 +47,7 @@ final class TestPeer {
 
     // MARK: Inputs
 
-    func local(_ stanza: Stanza) { run { $0.localStanzaReceived(stanza, now: now) } }
+    func local(_ stanza: Stanza) { run { $0.localStanzaReceived(stanza, receipt: nil, now: now) } }
     func link(_ stanza: Stanza) { run { $0.linkStanzaReceived(stanza, now: now) } }
     func linkOversize(_ stub: Stanza, limit: Int) { run { $0.linkOversizeReceived(stub, limit: limit, now: now) } }
     func linkConnected() { run { $0.linkConnected(now: now) } }
@@ -57,7 +58,7 @@ final class TestPeer {
     }
 
     func localDeliveryFailed(_ stanza: Stanza, _ condition: StanzaErrorCondition, _ type: StanzaErrorType) {
-        run { $0.localDeliveryFailed(stanza, condition, type, now: now) }
+        run { $0.localDeliveryFailed(nil, stanza, condition, type, now: now) }
     }
 
     func shutdown() { run { $0.shutdownRequested(now: now) } }
@@ -92,7 +93,7 @@ final class TestPeer {
             switch action {
             case .arm(let deadline): armed = deadline
             case .disarm: armed = nil
-            case .send, .deliver, .wantLink, .note, .failLink: break
+            case .send, .sendBlock, .deliver, .handled, .holdLink, .wantLink, .note, .failLink: break
             }
             actions.append(action)
         }
@@ -114,7 +115,7 @@ final class TestPeer {
 
     var delivered: [Stanza] {
         actions.compactMap { action in
-            guard case .deliver(let stanza) = action else { return nil }
+            guard case .deliver(let stanza, _) = action else { return nil }
             return stanza
         }
     }

@@ -2,6 +2,7 @@ import BridgeCore
 import CAllocationCounter
 import Glibc
 import NIOCore
+import Outbox
 import SampleTraffic
 import XMPP
 
@@ -49,7 +50,8 @@ private final class Site {
         machine = PeerStateMachine(
             policy: PeerPolicy(
                 name: "bench", localDomains: [Domain("ship.example")].compactMap(\.self),
-                remoteDomains: [DomainPattern("shore.example")].compactMap(\.self)))
+                remoteDomains: [DomainPattern("shore.example")].compactMap(\.self)),
+            clock: ServiceClock(now: now), now: now, random: 1)
         machine.linkConnected(now: now)
         machine.linkReady(now: now)
     }
@@ -73,7 +75,7 @@ private final class Site {
             )
             local.read(&outbound)
             while let event = local.nextEvent() {
-                if case .stanza(let stanza) = event { machine.localStanzaReceived(stanza, now: now) }
+                if case .stanza(let stanza) = event { machine.localStanzaReceived(stanza, receipt: nil, now: now) }
             }
             now = now + .milliseconds(30)
             perform()
@@ -97,7 +99,7 @@ private final class Site {
                 machine.linkReady(now: now)
             case .deliver:
                 received += 1
-            case .arm, .disarm, .wantLink, .note, .failLink:
+            case .arm, .disarm, .wantLink, .note, .failLink, .sendBlock, .handled, .holdLink:
                 break
             }
         }

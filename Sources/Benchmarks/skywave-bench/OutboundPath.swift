@@ -1,6 +1,7 @@
 import Blocks
 import BridgeCore
 import NIOCore
+import Outbox
 import XMPP
 
 /// Everything that a bridge does with what its own server writes, but for the sockets: parse, check against the
@@ -25,7 +26,7 @@ final class OutboundPath {
         policy.batchStanzas = Self.batchStanzas
         // Batches shall be full: bytes do not limit them, and time does.
         policy.batchBytes = 1 << 20
-        machine = PeerStateMachine(policy: policy)
+        machine = PeerStateMachine(policy: policy, clock: ServiceClock(now: now), now: now, random: 1)
         encoder = LinkStreamEncoder(compression: .deflate(level: level))
         machine.linkConnected(now: now)
         // A first batch, so that from here on batches wait for their hold time.
@@ -40,7 +41,7 @@ final class OutboundPath {
         while let event = reader.nextEvent() {
             guard case .stanza(let stanza) = event else { continue }
             if stanza.isIQAnswer { unaskedAnswers += 1 }
-            machine.localStanzaReceived(stanza, now: now)
+            machine.localStanzaReceived(stanza, receipt: nil, now: now)
             perform()
         }
     }
@@ -60,7 +61,7 @@ final class OutboundPath {
                 encoder.encode(batch, into: &output)
                 sentStanzas += batch.count
                 machine.linkReady(now: now)
-            case .arm, .disarm, .wantLink, .deliver, .note, .failLink:
+            case .arm, .disarm, .wantLink, .deliver, .note, .failLink, .sendBlock, .handled, .holdLink:
                 break
             }
         }

@@ -1,5 +1,7 @@
 import BridgeCore
 import NIOCore
+import Outbox
+import TLS
 import Transports
 import XMPP
 
@@ -15,7 +17,10 @@ final class PeerRuntime {
     init(_ configuration: PeerConfiguration, site: SiteConfiguration, link: any LinkTransport) {
         self.configuration = configuration
         self.link = link
-        machine = PeerStateMachine(policy: PeerRuntime.policy(configuration, site: site))
+        let now = NIODeadline.now()
+        machine = PeerStateMachine(
+            policy: PeerRuntime.policy(configuration, site: site), clock: ServiceClock(now: now), now: now,
+            random: SecureRandom.uniform(in: 1..<UInt64.max))
     }
 
     private static func policy(_ peer: PeerConfiguration, site: SiteConfiguration) -> PeerPolicy {

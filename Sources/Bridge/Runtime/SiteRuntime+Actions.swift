@@ -15,7 +15,7 @@ extension SiteRuntime {
             if let probe { return probe.received(stanza) }
             guard let number = router.recipient(of: stanza) else { return reply(to: stanza, .remoteServerNotFound) }
             let peer = peers[number]
-            peer.machine.localStanzaReceived(stanza, now: .now())
+            peer.machine.localStanzaReceived(stanza, receipt: nil, now: .now())
             mark(peer)
         case .writeStanza(let id, let stanza):
             counters.localStanzasSent &+= 1
@@ -33,7 +33,7 @@ extension SiteRuntime {
             if let probe { return probe.undeliverable(stanza, condition) }
             guard let number = router.sender(of: stanza) else { return }
             let peer = peers[number]
-            peer.machine.localDeliveryFailed(stanza, condition, type, now: .now())
+            peer.machine.localDeliveryFailed(nil, stanza, condition, type, now: .now())
             mark(peer)
         case .startTLS(let id, let asServer, let domain, let peerName):
             startTLS(id, asServer: asServer, domain: domain, peerName: peerName)
@@ -60,7 +60,8 @@ extension SiteRuntime {
 
     func perform(_ action: PeerAction, _ peer: PeerRuntime) {
         switch action {
-        case .deliver(let stanza): local.deliver(stanza, now: .now())
+        case .deliver(let stanza, _): local.deliver(stanza, now: .now())
+        case .sendBlock, .handled, .holdLink: break
         case .send(let batch): peer.link.send(batch)
         case .wantLink: peer.link.demandConnection()
         case .failLink(let error): peer.link.fail(error)
