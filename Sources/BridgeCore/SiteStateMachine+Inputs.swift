@@ -1,0 +1,151 @@
+package import NIOCore
+package import ServerStreams
+package import XMPP
+
+// What happens at the site. Inputs of the local side have the names they have there and are passed through.
+extension SiteStateMachine {
+    // MARK: Life
+
+    /// The runtime is ready.
+    package mutating func started(now: NIODeadline) {
+        self.now = now
+        local.started(now: now)
+    }
+
+    /// Ends everything in good order: nothing new is taken on, what is under way becomes durable, streams are closed.
+    package mutating func shutdownRequested(now: NIODeadline) {
+        self.now = now
+        guard !isStopping else { return }
+        isStopping = true
+        for peer in peers {
+            peer.machine.shutdownRequested(now: now)
+            mark(peer)
+        }
+    }
+
+    // MARK: The local side
+
+    package mutating func connectionAccepted(_ id: ConnectionID, now: NIODeadline) {
+        self.now = now
+        local.connectionAccepted(id, now: now)
+    }
+
+    package mutating func dialSucceeded(_ token: DialToken, connection id: ConnectionID, now: NIODeadline) {
+        self.now = now
+        dialled.insert(id)
+        local.dialSucceeded(token, connection: id, now: now)
+    }
+
+    package mutating func dialFailed(_ token: DialToken, reason: String, now: NIODeadline) {
+        self.now = now
+        local.dialFailed(token, reason: reason, now: now)
+    }
+
+    package mutating func streamOpened(
+        _ id: ConnectionID, header: StreamHeader, streamID: String, now: NIODeadline
+    ) {
+        self.now = now
+        local.streamOpened(id, header: header, streamID: streamID, now: now)
+    }
+
+    package mutating func stanzaReceived(_ id: ConnectionID, _ stanza: Stanza, now: NIODeadline) {
+        self.now = now
+        local.stanzaReceived(id, stanza, now: now)
+    }
+
+    package mutating func oversizeReceived(_ id: ConnectionID, _ stub: Stanza, now: NIODeadline) {
+        self.now = now
+        local.oversizeReceived(id, stub, now: now)
+    }
+
+    package mutating func streamClosed(_ id: ConnectionID, now: NIODeadline) {
+        self.now = now
+        local.streamClosed(id, now: now)
+    }
+
+    package mutating func streamFailed(_ id: ConnectionID, _ error: StreamError, now: NIODeadline) {
+        self.now = now
+        local.streamFailed(id, error, now: now)
+    }
+
+    package mutating func tlsEstablished(_ id: ConnectionID, peer: CertificateIdentities?, now: NIODeadline) {
+        self.now = now
+        local.tlsEstablished(id, peer: peer, now: now)
+    }
+
+    /// A connection that the bridge dialled and that takes nothing holds up the links for a while.
+    package mutating func writabilityChanged(_ id: ConnectionID, isWritable: Bool, now: NIODeadline) {
+        self.now = now
+        local.writabilityChanged(id, isWritable: isWritable, now: now)
+        if dialled.contains(id) { pressureChanged(id, isBlocked: !isWritable) }
+    }
+
+    /// The kernel took so many more stanzas of this connection, the oldest first.
+    package mutating func stanzasWritten(_ id: ConnectionID, count: Int, now: NIODeadline) {
+        self.now = now
+    }
+
+    package mutating func connectionClosed(
+        _ id: ConnectionID, unsent: [Stanza] = [], reason: String? = nil, now: NIODeadline
+    ) {
+        self.now = now
+        if dialled.remove(id) != nil { pressureChanged(id, isBlocked: false) }
+        local.connectionClosed(id, unsent: unsent, reason: reason, now: now)
+    }
+
+    /// Takes a stanza of a remote domain for the local server past all peers: for a probe.
+    package mutating func deliver(_ stanza: Stanza, now: NIODeadline) {
+        self.now = now
+        local.deliver(stanza, now: now)
+    }
+
+    // MARK: Links
+
+    /// The link is up. It is not asked to take anything before `linkReady`.
+    package mutating func linkConnected(peer: Int, now: NIODeadline) {
+        self.now = now
+        peers[peer].machine.linkConnected(now: now)
+        mark(peers[peer])
+    }
+
+    /// The link can take a batch or a block.
+    package mutating func linkReady(peer: Int, now: NIODeadline) {
+        self.now = now
+        peers[peer].machine.linkReady(now: now)
+        mark(peers[peer])
+    }
+
+    package mutating func linkDisconnected(peer: Int, unsent: [Stanza], inDoubt: [Stanza], now: NIODeadline) {
+        self.now = now
+        peers[peer].machine.linkDisconnected(unsent: unsent, inDoubt: inDoubt, now: now)
+        mark(peers[peer])
+    }
+
+    /// A stanza came over a link in dialect `xep`.
+    package mutating func linkStanzaReceived(peer: Int, _ stanza: Stanza, now: NIODeadline) {
+        self.now = now
+        peers[peer].machine.linkStanzaReceived(stanza, now: now)
+        mark(peers[peer])
+    }
+
+    /// The stub of a stanza that was larger than `limit` bytes and skipped, in dialect `xep`.
+    package mutating func linkOversizeReceived(peer: Int, _ stub: Stanza, limit: Int, now: NIODeadline) {
+        self.now = now
+        peers[peer].machine.linkOversizeReceived(stub, limit: limit, now: now)
+        mark(peers[peer])
+    }
+
+    /// A block came over a link in dialect `skywave`.
+    package mutating func linkBlockReceived(peer: Int, _ block: ByteBuffer, now: NIODeadline) {
+        self.now = now
+        mark(peers[peer])
+    }
+
+    // MARK: The operator
+
+    /// The agreements were changed, as far as a running site can change them. In the order of the configuration.
+    package mutating func reloaded(_ policies: [PeerPolicy], now: NIODeadline) {
+        self.now = now
+        precondition(policies.count == peers.count, "a reload neither adds nor removes peers")
+    }
+}
