@@ -138,6 +138,7 @@ extension SiteStateMachine {
     /// A block came over a link in dialect `skywave`.
     package mutating func linkBlockReceived(peer: Int, _ block: ByteBuffer, now: NIODeadline) {
         self.now = now
+        peers[peer].machine.linkBlockReceived(block, now: now)
         mark(peers[peer])
     }
 

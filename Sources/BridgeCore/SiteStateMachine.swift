@@ -77,7 +77,16 @@ package struct SiteStateMachine: ~Copyable {
         local = LocalSide(configuration: configuration.local, secrets: secrets)
         var peers: [SitePeer] = []
         for (number, policy) in configuration.peers.enumerated() {
-            peers.append(SitePeer(number: number, machine: PeerStateMachine(policy: policy)))
+            // Neighbours must not share an epoch.
+            var seed = StableHash()
+            seed.combine(random)
+            seed.combine(UInt64(number))
+            peers.append(
+                SitePeer(
+                    number: number,
+                    machine: PeerStateMachine(
+                        policy: policy, recovered: recovered[number], clock: clock, now: now, random: seed.value)))
+            if policy.isJournaled, recovered[number].needsNewEpoch { actions.append(.note(.newEpoch(peer: number))) }
         }
         self.peers = peers
         for peer in peers { mark(peer) }
@@ -122,8 +131,13 @@ package struct SiteStateMachine: ~Copyable {
     /// Carries out what stays within the site; the rest is for the runtime.
     private mutating func passOn(_ action: PeerAction, of peer: SitePeer) -> SiteAction? {
         switch action {
-        case .deliver(let stanza):
+        case .deliver(let stanza, _):
             local.deliver(stanza, now: now)
+            return nil
+        case .handled:
+            return nil
+        case .holdLink(let isHeld):
+            hold(peer, .inbox, isHeld)
             return nil
         case .arm(let deadline):
             peer.deadline = deadline
@@ -132,7 +146,7 @@ package struct SiteStateMachine: ~Copyable {
         case .disarm:
             peer.deadline = nil
             return nil
-        case .send, .wantLink, .failLink, .note:
+        case .send, .sendBlock, .wantLink, .failLink, .note:
             return .link(peer.number, action)
         }
     }
@@ -146,7 +160,7 @@ package struct SiteStateMachine: ~Copyable {
                 reply(to: stanza, .remoteServerNotFound)
                 return nil
             }
-            peers[number].machine.localStanzaReceived(stanza, now: now)
+            peers[number].machine.localStanzaReceived(stanza, receipt: nil, now: now)
             mark(peers[number])
             return nil
         case .oversize(let stub):
@@ -157,7 +171,7 @@ package struct SiteStateMachine: ~Copyable {
         case .undeliverable(let stanza, let condition, let type):
             guard configuration.routesStanzas else { return .local(action) }
             guard let number = router.sender(of: stanza) else { return nil }
-            peers[number].machine.localDeliveryFailed(stanza, condition, type, now: now)
+            peers[number].machine.localDeliveryFailed(nil, stanza, condition, type, now: now)
             mark(peers[number])
             return nil
         case .writeStanza:
