@@ -1,4 +1,4 @@
-package import NIOCore
+import NIOCore
 
 /// What the first block of a session says beyond the usual header, or why the other side's was refused
 /// (docs/link-protocol.md, "Opening").

@@ -1,3 +1,4 @@
+import DequeModule
 package import NIOCore
 package import Outbox
 import XMPP
@@ -9,62 +10,235 @@ import XMPP
 ///
 /// Inputs are the methods in the past tense. After each the owner takes ``takeRecords()``, to be committed in one batch with
 /// what the events cause, and draws ``nextEvent()``.
+///
+/// Nothing is promised by this machine alone: a block with new numbers or an opening leaves when the numbering is durable, and
+/// what was received is acknowledged when the owner has said that it is.
 package struct LinkSession: ~Copyable {
+    let configuration: LinkSessionConfiguration
+    var sending: SendingState
+    var receiving: ReceivingState
+    /// Text of ours that the other side has acknowledged.
+    var sentText = LinkText(keep: LinkText.window)
+    var receivedText: LinkText
+    var events: Deque<LinkSessionEvent> = []
+    var records: [JournalRecord] = []
+    private var random: UInt64
+
+    // MARK: This session, sending
+    var isConnected = false
+    /// The next normal block carries the opening.
+    var needsOpening = false
+    /// The opening of this session, for its repeat.
+    var opening: SessionOpening?
+    var outgoing = [OutgoingLane(), OutgoingLane()]
+    var encoders: [EncoderBox?] = []
+    /// The preset dictionary was refused, or the history was damaged.
+    var refusedDictionary = false
+    var refusals = 0
+    var unacknowledgedText = 0
+    /// Which stanza is being sent in parts, and how far it has got.
+    var part: (number: UInt64, offset: Int)?
+    /// What the other side has of a stanza sent in parts.
+    var resumablePart: (number: UInt64, offset: Int)?
+    var pendingRefusal: SessionRefusal?
+    /// Bytes of text per byte on the wire, by experience.
+    var ratio = 3.0
+
+    // MARK: This session, receiving
+    /// The session of the other side that is being read; 0 for none.
+    var peerSession: UInt64 = 0
+    /// A session of the other side that was refused in the middle.
+    var unreadableSession: UInt64?
+    var incoming = [IncomingLane(), IncomingLane()]
+    var decoders: [DecoderBox?] = []
+    var peerDictionary: ByteBuffer?
+    /// Positions after each of the last normal blocks of context 0, with the count of blocks up to there.
+    var blockEnds: Deque<(count: UInt64, position: UInt64)> = []
+    var uncommitted: Deque<(ordinal: UInt64, lane: Lane)> = []
+    var nextOrdinal: UInt64 = 1
+    var fragments = FragmentAssembly()
+    /// When an acknowledgement leaves by itself.
+    var acknowledgementDeadline: NIODeadline?
+    var owesExpressAcknowledgement = false
+
     /// - Parameters:
     ///   - recovered: what the journal held; pass a fresh one for a link without a journal.
-    ///   - random: a random number for a new epoch, from the system's generator.
-    package init(_ configuration: LinkSessionConfiguration, recovered: RecoveredPeer, random: UInt64) { fatalError() }
+    ///   - random: a random number for new epochs, from the system's generator.
+    package init(_ configuration: LinkSessionConfiguration, recovered: RecoveredPeer, random: UInt64) {
+        self.configuration = configuration
+        self.random = random
+        receivedText = LinkText(keep: LinkText.window + configuration.windowText + (256 << 10))
+        receiving = ReceivingState(recovered.values[.receiving]) ?? ReceivingState()
+        if !recovered.needsNewEpoch, let known = SendingState(recovered.values[.sending]) {
+            sending = known
+            for row in recovered[.sentText] { sentText.restore(row.payload, endingAt: row.id) }
+        } else {
+            sending = SendingState(epoch: 1)
+            beginEpoch()
+        }
+        for row in recovered[.receivedText] { receivedText.restore(row.payload, endingAt: row.id) }
+        fragments = FragmentAssembly(recovered[.fragments])
+        if fragments.number != receiving.received[0] + 1 { fragments = FragmentAssembly() }
+    }
 
     // MARK: The connection
 
     /// The transport is up: a session begins. The first block may be sent once the records are durable.
-    package mutating func connected(now: NIODeadline) { fatalError() }
-    package mutating func disconnected(now: NIODeadline) { fatalError() }
-    /// A whole block arrived.
-    package mutating func blockReceived(_ block: ByteBuffer, now: NIODeadline) { fatalError() }
-    /// What ``LinkSessionEvent/received(_:ordinal:)`` brought is durable, and all before it.
-    package mutating func committed(_ ordinal: UInt64, now: NIODeadline) { fatalError() }
+    package mutating func connected(now: NIODeadline) {
+        isConnected = true
+        peerSession = 0
+        unreadableSession = nil
+        pendingRefusal = nil
+        beginSession()
+    }
 
-    package mutating func nextEvent() -> LinkSessionEvent? { fatalError() }
+    package mutating func disconnected(now: NIODeadline) {
+        isConnected = false
+        peerSession = 0
+        needsOpening = false
+        encoders = []
+        decoders = []
+        resetOutgoing()
+        resetIncoming()
+        acknowledgementDeadline = nil
+        owesExpressAcknowledgement = false
+    }
+
+    package mutating func nextEvent() -> LinkSessionEvent? { events.popFirst() }
+
     /// Changes of this machine's own durable state since the last call.
-    package mutating func takeRecords() -> [JournalRecord] { fatalError() }
-    /// When ``nextServiceBlock(now:)`` will have something by itself, or a dead link is to be noticed.
-    package var nextDeadline: NIODeadline? { fatalError() }
+    package mutating func takeRecords() -> [JournalRecord] {
+        guard !records.isEmpty else { return [] }
+        defer { records = [] }
+        return records
+    }
+
+    // MARK: Time
+
+    /// When ``nextServiceBlock(now:willCut:)`` will have something by itself, or a dead link is to be noticed.
+    package var nextDeadline: NIODeadline? {
+        guard isConnected else { return nil }
+        var next = acknowledgementDeadline
+        for lane in outgoing {
+            guard let oldest = lane.unacknowledged.first else { continue }
+            for amount in [configuration.repeatAfter, configuration.deadAfter] {
+                guard let amount else { continue }
+                let since = amount == configuration.deadAfter ? oldest.firstSent : oldest.lastSent
+                next = min(next ?? since + amount, since + amount)
+            }
+        }
+        return next
+    }
+
     /// A deadline has come.
-    package mutating func deadlineReached(now: NIODeadline) { fatalError() }
-
-    // MARK: Sending. The owner calls these when the transport can take a block.
-
-    /// Whether a block of the lane may be cut now: a session is open and its window has room.
-    package func canCut(_ lane: Lane) -> Bool { fatalError() }
-
-    /// Cuts stanzas with contiguous numbers into a block of the lane.
-    ///
-    /// - Parameters:
-    ///   - firstNumber: within a session each lane's numbers only grow; a number that does not follow costs a few bytes.
-    ///   - context: 0, or the number of a label set's compression context.
-    /// - Returns: the finished block. It may leave when the numbering is durable.
-    package mutating func cut(
-        _ stanzas: [OutgoingStanza], lane: Lane, firstNumber: UInt64, context: UInt8 = 0, now: NIODeadline
-    ) -> ByteBuffer { fatalError() }
-
-    /// Cuts the next part of a stanza that is larger than a block, in the normal lane.
-    ///
-    /// - Parameter bytes: at most this much of the stanza's canonical text.
-    /// - Returns: the block, and whether it completed the stanza. Between two parts only the express lane may be cut.
-    package mutating func cutPart(
-        of stanza: OutgoingStanza, number: UInt64, bytes: Int, now: NIODeadline
-    ) -> (block: ByteBuffer, isComplete: Bool) { fatalError() }
-
-    /// What has to be sent whether stanzas wait or not: a refusal, an opening with nothing to ride on, a repeat, an
-    /// acknowledgement that has waited long enough. Nil when there is none.
-    package mutating func nextServiceBlock(now: NIODeadline) -> ByteBuffer? { fatalError() }
+    package mutating func deadlineReached(now: NIODeadline) {
+        guard isConnected, let deadAfter = configuration.deadAfter else { return }
+        for lane in outgoing {
+            guard let oldest = lane.unacknowledged.first, oldest.firstSent + deadAfter <= now else { continue }
+            events.append(.failed(.silent))
+            return
+        }
+    }
 
     // MARK: Status
 
-    /// Bytes of text per block that experience says fit into so many bytes on the wire.
-    package func textBytes(forBlockBytes bytes: Int) -> Int { fatalError() }
-    package var unacknowledgedBlocks: Int { fatalError() }
-    package var epoch: UInt64 { fatalError() }
-    package var sessionNumber: UInt64 { fatalError() }
+    /// The number that the next stanza of a lane gets.
+    package func nextNumber(_ lane: Lane) -> UInt64 { sending.highest[Int(lane.rawValue)] + 1 }
+    package var unacknowledgedBlocks: Int { outgoing[0].unacknowledged.count + outgoing[1].unacknowledged.count }
+    package var epoch: UInt64 { sending.epoch }
+    package var sessionNumber: UInt64 { sending.session }
+    /// True when the other side's opening was read on this connection.
+    package var isPeerRecognised: Bool { peerSession != 0 }
+
+    // MARK: Sessions and epochs
+
+    mutating func beginSession() {
+        sending.session += 1
+        records.append(sending.record)
+        resetOutgoing()
+        encoders = []
+        needsOpening = true
+        events.append(.sessionStarted)
+    }
+
+    /// The numbering so far is void: a journal that is new or older than what the peer has seen.
+    mutating func beginEpoch() {
+        random = random &* 0x5851_F42D_4C95_7F2D &+ 0x1405_7B7E_F767_814F
+        var mixed = random ^ (random >> 32)
+        mixed = mixed &* 0xff51_afd7_ed55_8ccd
+        sending = SendingState(epoch: mixed ^ (mixed >> 29))
+        records.append(sending.record)
+        forgetSentText()
+        events.append(.epochStarted)
+    }
+
+    mutating func forgetSentText() {
+        sentText.clear()
+        records.append(.removeAbove(.sentText, id: 0))
+    }
+
+    mutating func note(_ note: LinkSessionNote) { events.append(.noted(note)) }
+
+    private mutating func resetOutgoing() {
+        outgoing = [OutgoingLane(), OutgoingLane()]
+        opening = nil
+        part = nil
+        unacknowledgedText = 0
+    }
+
+    mutating func resetIncoming() {
+        incoming = [IncomingLane(), IncomingLane()]
+        uncommitted = []
+        blockEnds = []
+        peerDictionary = nil
+    }
+}
+
+/// What was sent in one lane of this session.
+struct OutgoingLane {
+    struct Block {
+        var number: UInt64
+        /// The highest number that this block completes.
+        var lastNumber: UInt64?
+        var context: UInt8
+        /// For the history; kept for context 0 of the normal lane.
+        var text: ByteBuffer?
+        var textBytes: Int
+        var body: BlockHeader.Body
+        /// For a repeat; empty where the transport loses nothing.
+        var bytes = ByteBuffer()
+        var firstSent: NIODeadline
+        var lastSent: NIODeadline
+    }
+
+    /// Blocks cut so far.
+    var count: UInt64 = 0
+    var acknowledged: UInt64 = 0
+    var unacknowledged: Deque<Block> = []
+    /// The last number cut in this session; nil before the first.
+    var lastNumber: UInt64?
+}
+
+/// What was received in one lane of the other side's session.
+struct IncomingLane {
+    /// Blocks read, in order.
+    var count: UInt64 = 0
+    /// Of those, blocks whose content is durable.
+    var committed: UInt64 = 0
+    /// The number of the next stanza; nil before the first.
+    var nextNumber: UInt64?
+    /// Blocks that arrived before an earlier one.
+    var early: [UInt64: (body: BlockHeader.Body, bytes: ByteBuffer)] = [:]
+    var earlyBytes = 0
+}
+
+/// Holds a value that cannot be copied.
+final class EncoderBox {
+    var encoder: BodyEncoder
+    init(_ encoder: consuming BodyEncoder) { self.encoder = encoder }
+}
+
+final class DecoderBox {
+    var decoder: BodyDecoder
+    init(_ decoder: consuming BodyDecoder) { self.decoder = decoder }
 }

@@ -50,7 +50,7 @@ package struct OutgoingStanza: Sendable {
 
 /// What arrived: to be committed to the inbox in order, together with the session's records.
 package enum ReceivedItem: Equatable, Sendable {
-    /// `part` is 0 for the first stanza of a number, then counts on where a recipient list was expanded.
+    /// `ageSeconds`: how long it waited at the other side; 0 where that was not told.
     case stanza(Stanza, ageSeconds: UInt32)
     /// To be set aside and named to the operator.
     case poison(ByteBuffer, reason: String)

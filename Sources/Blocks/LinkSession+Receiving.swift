@@ -1,0 +1,330 @@
+package import NIOCore
+import Outbox
+import XMPP
+
+extension LinkSession {
+    /// A whole block arrived.
+    package mutating func blockReceived(_ block: ByteBuffer, now: NIODeadline) {
+        guard isConnected else { return }
+        var rest = block
+        let header: BlockHeader
+        do throws(BlockError) {
+            guard let read = try BlockHeader(reading: &rest) else { throw .malformed("a block that ends in its header") }
+            guard rest.readableBytes == read.body?.length ?? 0 else { throw .malformed("a block of another length") }
+            header = read
+        } catch {
+            return refuse(error)
+        }
+        switch header.opening {
+        case .refusal(let refusal): return refused(refusal)
+        case .session(let opening): guard open(opening, now: now) else { return }
+        case nil: break
+        }
+        guard peerSession != 0, header.session == UInt8(truncatingIfNeeded: peerSession) & 0x0F else {
+            note(.lateBlock)
+            // Our refusal may have been lost.
+            if peerSession == 0, let unreadableSession, header.session == UInt8(truncatingIfNeeded: unreadableSession) & 0x0F {
+                pendingRefusal = .unknownHistory(session: unreadableSession)
+            }
+            return
+        }
+        acknowledgementReceived(header)
+        if let body = header.body { bodyReceived(body, rest, now: now) }
+    }
+
+    /// What ``LinkSessionEvent/received(_:ordinal:)`` brought is durable, and all before it.
+    package mutating func committed(_ ordinal: UInt64, now: NIODeadline) {
+        while let first = uncommitted.first, first.ordinal <= ordinal {
+            uncommitted.removeFirst()
+            incoming[Int(first.lane.rawValue)].committed += 1
+            if first.lane == .express { owesExpressAcknowledgement = true }
+            owe(by: now + configuration.acknowledgementDelay)
+        }
+    }
+
+    private mutating func owe(by deadline: NIODeadline) {
+        acknowledgementDeadline = min(acknowledgementDeadline ?? deadline, deadline)
+    }
+
+    // MARK: Refusals
+
+    private mutating func refuse(_ error: BlockError) {
+        switch error {
+        case .unsupportedVersion(let version):
+            pendingRefusal = .version(BlockOpening.version)
+            events.append(.failed(.version(own: BlockOpening.version, peer: version)))
+        case .malformed, .reservedFlag, .damaged, .tooLarge:
+            note(.damagedBlock)
+            // A transport that loses blocks may damage them too; one that does neither has a peer that breaks the rules.
+            if configuration.repeatAfter == nil { events.append(.failed(.malformed(error))) }
+        }
+    }
+
+    /// The other side cannot read our session.
+    private mutating func refused(_ refusal: SessionRefusal) {
+        switch refusal {
+        case .version(let version):
+            events.append(.failed(.version(own: BlockOpening.version, peer: version)))
+        case .unknownHistory(let session):
+            guard session == sending.session else { return note(.lateBlock) }
+            note(.historyRefused)
+            refusals += 1
+            guard refusals <= 4 else { return events.append(.failed(.malformed(.damaged))) }
+            if sentText.end == 0 || refusals > 1 { refusedDictionary = true }
+            forgetSentText()
+            beginSession()
+        case .restored(let epoch):
+            guard epoch == sending.epoch else { return note(.lateBlock) }
+            note(.selfRestored)
+            beginEpoch()
+            beginSession()
+        }
+    }
+
+    // MARK: Openings
+
+    /// Reads the opening of the other side's session. False when its block is of no use.
+    private mutating func open(_ opening: SessionOpening, now: NIODeadline) -> Bool {
+        guard opening.epoch != 0, !receiving.pastEpochs.contains(opening.epoch) else {
+            note(.lateBlock)
+            return false
+        }
+        if opening.epoch == receiving.epoch {
+            if opening.session == peerSession { return true }
+            guard opening.session >= receiving.session else {
+                note(.lateBlock)
+                return false
+            }
+            // Numbers are durable before they leave: who knows fewer than have arrived was restored from a copy.
+            guard opening.highestNormal >= receiving.received[0], opening.highestExpress >= receiving.received[1] else {
+                pendingRefusal = .restored(epoch: opening.epoch)
+                note(.peerRestored)
+                return false
+            }
+        }
+        guard let history = history(for: opening) else {
+            pendingRefusal = .unknownHistory(session: opening.session)
+            note(.historyRefused)
+            return false
+        }
+        begin(opening, history: history)
+        numbersAcknowledged(opening)
+        let remark = opening.profile == configuration.profile ? nil : "the peer uses another profile"
+        events.append(.peerRecognised(remark: remark))
+        return true
+    }
+
+    /// The text that the session goes on from; nil when it is not here.
+    private func history(for opening: SessionOpening) -> ByteBuffer? {
+        switch opening.history {
+        case .none: return ByteBuffer()
+        case .text(let position, let length, let hash):
+            guard opening.epoch == receiving.epoch,
+                let tail = receivedText.tail(at: position, length: Int(length)), LinkText.hash(tail) == hash
+            else { return nil }
+            return tail
+        case .dictionary(let id):
+            guard let dictionary = configuration.dictionary, dictionary.id == id else { return nil }
+            return dictionary.text
+        }
+    }
+
+    private mutating func begin(_ opening: SessionOpening, history: ByteBuffer) {
+        if opening.epoch != receiving.epoch {
+            if receiving.epoch != 0 { note(.peerRestored) }
+            receiving.begin(epoch: opening.epoch)
+            records += fragments.clear()
+        }
+        receiving.session = opening.session
+        unreadableSession = nil
+        records.append(receiving.record)
+        resetIncoming()
+        decoders = []
+        switch opening.history {
+        case .text(let position, let length, _):
+            receivedText.truncate(at: position)
+            receivedText.forget(before: position - UInt64(length))
+            records.append(.removeAbove(.receivedText, id: position))
+        case .none, .dictionary:
+            receivedText.clear()
+            records.append(.removeAbove(.receivedText, id: 0))
+            if case .dictionary = opening.history { peerDictionary = history }
+        }
+        blockEnds.append((0, receivedText.end))
+        let wasHeard = outgoing[0].acknowledged > 0
+        peerSession = opening.session
+        // The other side has forgotten the session that it was reading: it needs an opening of ours.
+        if wasHeard, opening.peerSession != sending.session { beginSession() }
+    }
+
+    /// What the other side has of us, by number.
+    private mutating func numbersAcknowledged(_ opening: SessionOpening) {
+        guard opening.peerEpoch == sending.epoch else { return }
+        guard opening.receivedNormal <= sending.highest[0], opening.receivedExpress <= sending.highest[1] else {
+            note(.selfRestored)
+            beginEpoch()
+            beginSession()
+            return
+        }
+        if opening.receivedNormal > 0 { events.append(.acknowledged(.normal, through: opening.receivedNormal)) }
+        if opening.receivedExpress > 0 { events.append(.acknowledged(.express, through: opening.receivedExpress)) }
+        resumablePart =
+            opening.receivedPart > 0
+            ? (opening.receivedNormal + 1, Int(clamping: opening.receivedPart)) : nil
+    }
+
+    // MARK: Bodies
+
+    private mutating func bodyReceived(_ body: BlockHeader.Body, _ bytes: ByteBuffer, now: NIODeadline) {
+        let index = Int(body.lane.rawValue)
+        let ahead = UInt64(body.block &- UInt8(truncatingIfNeeded: incoming[index].count))
+        guard ahead < 128 else {
+            note(.duplicateBlock)
+            if body.lane == .express { owesExpressAcknowledgement = true }
+            return owe(by: now)
+        }
+        guard ahead == 0 else { return keepEarly(body, bytes, number: incoming[index].count + ahead, now: now) }
+        read(body, bytes, now: now)
+        while peerSession != 0, let next = incoming[index].early.removeValue(forKey: incoming[index].count) {
+            incoming[index].earlyBytes -= next.bytes.readableBytes
+            read(next.body, next.bytes, now: now)
+        }
+    }
+
+    private mutating func keepEarly(_ body: BlockHeader.Body, _ bytes: ByteBuffer, number: UInt64, now: NIODeadline) {
+        let index = Int(body.lane.rawValue)
+        note(.gap)
+        owe(by: now)
+        guard incoming[index].early[number] == nil,
+            incoming[index].earlyBytes + bytes.readableBytes <= configuration.limits.textBytes
+        else { return }
+        incoming[index].early[number] = (body, bytes)
+        incoming[index].earlyBytes += bytes.readableBytes
+    }
+
+    /// Reads the body whose turn it is.
+    private mutating func read(_ body: BlockHeader.Body, _ bytes: ByteBuffer, now: NIODeadline) {
+        let decoded: DecodedBody
+        var items: [ReceivedItem] = []
+        do throws(BlockError) {
+            decoded = try decode(body, bytes)
+            let index = Int(body.lane.rawValue)
+            if let jump = body.jump {
+                guard jump > 0, incoming[index].nextNumber.map({ jump >= $0 }) ?? true else {
+                    throw .malformed("numbers that go backwards")
+                }
+                incoming[index].nextNumber = jump
+            }
+            for record in decoded.records { try take(record, lane: index, into: &items) }
+        } catch {
+            note(.damagedBlock)
+            // Everything after it hangs on the same history: the other side begins again.
+            pendingRefusal = .unknownHistory(session: peerSession)
+            unreadableSession = peerSession
+            peerSession = 0
+            decoders = []
+            return
+        }
+        let index = Int(body.lane.rawValue)
+        incoming[index].count += 1
+        if body.lane == .normal {
+            if body.context == 0, decoded.text.readableBytes > 0 { keepText(decoded.text) }
+            blockEnds.append((incoming[0].count, receivedText.end))
+            if blockEnds.count > 256 { blockEnds.removeFirst() }
+        }
+        records.append(receiving.record)
+        uncommitted.append((nextOrdinal, body.lane))
+        events.append(.received(items, ordinal: nextOrdinal))
+        nextOrdinal += 1
+    }
+
+    private mutating func keepText(_ text: ByteBuffer) {
+        receivedText.append(text)
+        records.append(.put(.receivedText, id: receivedText.end, .bytes(Array(text.readableBytesView)), time: 0))
+        let kept = UInt64(LinkText.window + configuration.windowText + (256 << 10))
+        if receivedText.end > kept { records.append(.removeThrough(.receivedText, id: receivedText.end - kept)) }
+    }
+
+    private mutating func decode(_ body: BlockHeader.Body, _ bytes: ByteBuffer) throws(BlockError) -> DecodedBody {
+        guard body.lane == .normal else {
+            let box = DecoderBox(BodyDecoder(history: try expressHistory(body), limits: configuration.limits))
+            return try box.decoder.decode(bytes)
+        }
+        while decoders.count <= Int(body.context) { decoders.append(nil) }
+        let box: DecoderBox
+        if let known = decoders[Int(body.context)] {
+            box = known
+        } else {
+            let history =
+                body.context != 0 ? ByteBuffer() : receivedText.end > 0 ? receivedText.tail : peerDictionary ?? ByteBuffer()
+            box = DecoderBox(BodyDecoder(history: history, limits: configuration.limits))
+            decoders[Int(body.context)] = box
+        }
+        return try box.decoder.decode(bytes)
+    }
+
+    /// The text of the normal lane as the sender knew it to have arrived.
+    private func expressHistory(_ body: BlockHeader.Body) throws(BlockError) -> ByteBuffer {
+        guard body.context == 0 else { return ByteBuffer() }
+        let count = incoming[0].count
+        let back = UInt64(UInt8(truncatingIfNeeded: count) &- body.base)
+        guard back <= count, let end = blockEnds.last(where: { $0.count == count - back })?.position else {
+            throw .damaged
+        }
+        guard end > 0 else { return peerDictionary ?? ByteBuffer() }
+        guard let tail = receivedText.tail(at: end) else { throw .damaged }
+        return tail
+    }
+
+    private mutating func take(
+        _ record: DecodedBody.Record, lane: Int, into items: inout [ReceivedItem]
+    ) throws(BlockError) {
+        guard let number = incoming[lane].nextNumber else { throw .malformed("a stanza without a number") }
+        switch record {
+        case .stanzas(let stanzas, let age):
+            guard isNew(number, lane) else { return }
+            for stanza in stanzas { items.append(.stanza(stanza, ageSeconds: age)) }
+        case .poison(let bytes, let reason):
+            guard isNew(number, lane) else { return }
+            items.append(.poison(bytes, reason: reason))
+        case .fragment(let bytes, let offset, let total, let age):
+            let ends = Int(offset) + bytes.readableBytes >= Int(total)
+            guard lane == 0 else { throw .malformed("a part in the express lane") }
+            guard number > receiving.received[0] else {
+                if ends { incoming[0].nextNumber = number + 1 }
+                return
+            }
+            guard Int(total) <= configuration.limits.stanzaBytes else { throw .tooLarge("a stanza of \(total) bytes") }
+            records += try fragments.add(
+                number: number, bytes, offset: Int(offset), total: Int(total), ageSeconds: age)
+            guard fragments.isComplete else { return }
+            let whole = fragments.bytes
+            let age = fragments.ageSeconds
+            records += fragments.clear()
+            guard isNew(number, 0) else { return }
+            items.append(Self.item(whole, ageSeconds: age, limits: configuration.limits))
+        }
+    }
+
+    /// Counts the number; false for one that has arrived before.
+    private mutating func isNew(_ number: UInt64, _ lane: Int) -> Bool {
+        incoming[lane].nextNumber = number + 1
+        guard number > receiving.received[lane] else {
+            note(.duplicateStanza)
+            return false
+        }
+        if number > receiving.received[lane] + 1, receiving.received[lane] > 0 { note(.numbersSkipped) }
+        receiving.received[lane] = number
+        return true
+    }
+
+    private static func item(_ bytes: ByteBuffer, ageSeconds: UInt32, limits: BlockLimits) -> ReceivedItem {
+        var xml = XMLLimits.local
+        xml.stanzaBytes = limits.stanzaBytes
+        do throws(StreamError) {
+            return .stanza(try StanzaReader(limits: xml).read(bytes), ageSeconds: ageSeconds)
+        } catch {
+            return .poison(bytes, reason: error.condition.rawValue)
+        }
+    }
+}

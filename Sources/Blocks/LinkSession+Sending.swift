@@ -1,0 +1,258 @@
+import DequeModule
+package import NIOCore
+import Outbox
+import XMPP
+
+extension LinkSession {
+    /// Whether a block of the lane may be cut now: a session is open and its window has room.
+    package func canCut(_ lane: Lane) -> Bool {
+        guard isConnected else { return false }
+        let state = outgoing[Int(lane.rawValue)]
+        guard state.unacknowledged.count < min(configuration.windowBlocks, 120) else { return false }
+        switch lane {
+        case .normal: return state.unacknowledged.isEmpty || unacknowledgedText < configuration.windowText
+        case .express: return !needsOpening
+        }
+    }
+
+    /// Cuts stanzas with contiguous numbers into a block of the lane.
+    ///
+    /// - Parameters:
+    ///   - firstNumber: within a session each lane's numbers only grow; a number that does not follow costs a few bytes.
+    ///   - context: 0, or the number of a label set's compression context.
+    /// - Returns: the finished block. It may leave when the numbering is durable.
+    package mutating func cut(
+        _ stanzas: [OutgoingStanza], lane: Lane, firstNumber: UInt64, context: UInt8 = 0, now: NIODeadline
+    ) -> ByteBuffer {
+        let encoder = encoder(for: lane, context: context)
+        for stanza in stanzas { encoder.encoder.append(stanza.stanza, ageSeconds: stanza.ageSeconds) }
+        let last = firstNumber + UInt64(stanzas.count) - 1
+        return finish(
+            encoder, lane: lane, context: context, firstNumber: stanzas.isEmpty ? nil : firstNumber,
+            lastNumber: stanzas.isEmpty ? nil : last, now: now)
+    }
+
+    /// Cuts the next part of a stanza that is larger than a block, in the normal lane.
+    ///
+    /// - Parameter bytes: at most this much of the stanza's canonical text.
+    /// - Returns: the block, and whether it completed the stanza. Between two parts only the express lane may be cut.
+    package mutating func cutPart(
+        of stanza: OutgoingStanza, number: UInt64, context: UInt8 = 0, bytes: Int, now: NIODeadline
+    ) -> (block: ByteBuffer, isComplete: Bool) {
+        var text = ByteBuffer()
+        text.reserveCapacity(stanza.stanza.byteCount)
+        stanza.stanza.write(to: &text)
+        let total = text.readableBytes
+        var offset = 0
+        if let part, part.number == number { offset = part.offset }
+        // What the other side kept of an earlier attempt need not go again; the last byte always does, so that it ends.
+        if let resumablePart, resumablePart.number == number { offset = max(offset, min(resumablePart.offset, total - 1)) }
+        let length = min(max(bytes, 1), total - offset)
+        let piece = text.getSlice(at: text.readerIndex + offset, length: length) ?? ByteBuffer()
+        let isComplete = offset + length == total
+        let encoder = encoder(for: .normal, context: context)
+        encoder.encoder.appendFragment(
+            piece, offset: UInt32(offset), total: UInt32(total), ageSeconds: stanza.ageSeconds)
+        part = isComplete ? nil : (number, offset + length)
+        let block = finish(
+            encoder, lane: .normal, context: context, firstNumber: number, lastNumber: isComplete ? number : nil, now: now)
+        return (block, isComplete)
+    }
+
+    /// What has to be sent whether stanzas wait or not: a refusal, an opening with nothing to ride on, a repeat, an
+    /// acknowledgement that has waited long enough. Nil when there is none.
+    ///
+    /// - Parameter willCut: stanzas are about to be cut, so what can ride on their block need not go alone.
+    package mutating func nextServiceBlock(now: NIODeadline, willCut: Bool) -> ByteBuffer? {
+        guard isConnected else { return nil }
+        if let refusal = pendingRefusal {
+            pendingRefusal = nil
+            var header = header()
+            header.opening = .refusal(refusal)
+            return block(header)
+        }
+        if needsOpening {
+            return willCut ? nil : cut([], lane: .normal, firstNumber: 0, now: now)
+        }
+        if let repeated = nextRepeat(now: now) { return repeated }
+        guard !willCut, let deadline = acknowledgementDeadline, deadline <= now else { return nil }
+        return block(header())
+    }
+
+    // MARK: Building blocks
+
+    private mutating func encoder(for lane: Lane, context: UInt8) -> EncoderBox {
+        if lane == .express {
+            // A block that may overtake refers to nothing but what the other side is known to have.
+            let history = context == 0 ? expressHistory : ByteBuffer()
+            return EncoderBox(BodyEncoder(level: configuration.level, history: history))
+        }
+        while encoders.count <= Int(context) { encoders.append(nil) }
+        if let box = encoders[Int(context)] { return box }
+        let box = EncoderBox(BodyEncoder(level: configuration.level, history: context == 0 ? expressHistory : ByteBuffer()))
+        encoders[Int(context)] = box
+        return box
+    }
+
+    /// The acknowledged text, or where there is none what the session began with.
+    private var expressHistory: ByteBuffer {
+        if sentText.end > 0 { return sentText.tail }
+        return usesDictionary ? configuration.dictionary?.text ?? ByteBuffer() : ByteBuffer()
+    }
+
+    private var usesDictionary: Bool { configuration.dictionary != nil && !refusedDictionary }
+
+    private mutating func finish(
+        _ encoder: EncoderBox, lane: Lane, context: UInt8, firstNumber: UInt64?, lastNumber: UInt64?, now: NIODeadline
+    ) -> ByteBuffer {
+        let index = Int(lane.rawValue)
+        var body = BlockHeader.Body()
+        body.lane = lane
+        body.block = UInt8(truncatingIfNeeded: outgoing[index].count)
+        body.base = lane == .express ? UInt8(truncatingIfNeeded: outgoing[0].acknowledged) : 0
+        body.context = context
+        if let firstNumber {
+            if outgoing[index].lastNumber.map({ $0 + 1 != firstNumber }) ?? true { body.jump = firstNumber }
+            // A stanza in parts keeps its number until it is complete.
+            outgoing[index].lastNumber = lastNumber ?? firstNumber - 1
+            sending.highest[index] = max(sending.highest[index], firstNumber, lastNumber ?? 0)
+        }
+        var bytes = ByteBuffer()
+        let text = encoder.encoder.finish(into: &bytes)
+        body.length = bytes.readableBytes
+        if lane == .normal, needsOpening {
+            opening = makeOpening()
+            needsOpening = false
+        } else {
+            records.append(sending.record)
+        }
+        let keepsText = lane == .normal && context == 0
+        let block = OutgoingLane.Block(
+            number: outgoing[index].count, lastNumber: lastNumber, context: context, text: keepsText ? text : nil,
+            textBytes: text.readableBytes, body: body,
+            bytes: configuration.repeatAfter == nil ? ByteBuffer() : bytes, firstSent: now, lastSent: now)
+        learnRatio(text: text.readableBytes, wire: bytes.readableBytes)
+        if lane == .normal { unacknowledgedText += block.textBytes }
+        outgoing[index].unacknowledged.append(block)
+        outgoing[index].count += 1
+        return self.block(header(for: block, lane), bytes)
+    }
+
+    /// A header with the acknowledgements of this moment; they need not go by themselves any more.
+    private mutating func header() -> BlockHeader {
+        var header = BlockHeader(
+            session: UInt8(truncatingIfNeeded: sending.session), acknowledgedSession: UInt8(truncatingIfNeeded: peerSession),
+            acknowledgedNormal: UInt8(truncatingIfNeeded: incoming[0].committed))
+        if owesExpressAcknowledgement {
+            header.acknowledgedExpress = UInt8(truncatingIfNeeded: incoming[1].committed)
+            owesExpressAcknowledgement = false
+        }
+        header.hasGap = !incoming[0].early.isEmpty
+        acknowledgementDeadline = nil
+        return header
+    }
+
+    private mutating func header(for block: OutgoingLane.Block, _ lane: Lane) -> BlockHeader {
+        var header = header()
+        header.body = block.body
+        if lane == .normal, block.number == 0, let opening { header.opening = .session(opening) }
+        return header
+    }
+
+    private func block(_ header: BlockHeader, _ body: ByteBuffer = ByteBuffer()) -> ByteBuffer {
+        var block = ByteBuffer()
+        block.reserveCapacity(16 + body.readableBytes)
+        header.encode(into: &block)
+        block.writeImmutableBuffer(body)
+        return block
+    }
+
+    private mutating func makeOpening() -> SessionOpening {
+        var opening = SessionOpening(epoch: sending.epoch, session: sending.session)
+        opening.highestNormal = sending.highest[0]
+        opening.highestExpress = sending.highest[1]
+        opening.peerEpoch = receiving.epoch
+        opening.receivedNormal = receiving.received[0]
+        opening.receivedExpress = receiving.received[1]
+        if fragments.number == receiving.received[0] + 1 { opening.receivedPart = UInt64(fragments.bytes.readableBytes) }
+        opening.peerSession = peerSession
+        opening.profile = configuration.profile
+        if sentText.end > 0 {
+            let tail = sentText.tail
+            opening.history = .text(
+                position: sentText.end, length: UInt16(tail.readableBytes), hash: LinkText.hash(tail))
+        } else if usesDictionary, let dictionary = configuration.dictionary {
+            opening.history = .dictionary(dictionary.id)
+        }
+        records.append(sending.record)
+        return opening
+    }
+
+    private mutating func nextRepeat(now: NIODeadline) -> ByteBuffer? {
+        guard let repeatAfter = configuration.repeatAfter else { return nil }
+        for lane in Lane.allCases {
+            let index = Int(lane.rawValue)
+            for place in outgoing[index].unacknowledged.indices {
+                let block = outgoing[index].unacknowledged[place]
+                guard block.lastSent + repeatAfter <= now else { continue }
+                outgoing[index].unacknowledged[place].lastSent = now
+                note(.blockRepeated)
+                return self.block(header(for: block, lane), block.bytes)
+            }
+        }
+        return nil
+    }
+
+    // MARK: Acknowledgements from the other side
+
+    /// The counts of a header that are about this session.
+    mutating func acknowledgementReceived(_ header: BlockHeader) {
+        guard header.acknowledgedSession == UInt8(truncatingIfNeeded: sending.session) & 0x0F else { return }
+        acknowledged(header.acknowledgedNormal, .normal)
+        if let express = header.acknowledgedExpress { acknowledged(express, .express) }
+        // The first one is missing for certain: it goes again at once, unless it did already.
+        if header.hasGap, configuration.repeatAfter != nil, let first = outgoing[0].unacknowledged.first,
+            first.firstSent == first.lastSent
+        {
+            outgoing[0].unacknowledged[0].lastSent = .uptimeNanoseconds(0)
+        }
+    }
+
+    private mutating func acknowledged(_ low: UInt8, _ lane: Lane) {
+        let index = Int(lane.rawValue)
+        let known = outgoing[index].acknowledged
+        let step = UInt64(low &- UInt8(truncatingIfNeeded: known))
+        // Backwards: an older header that was overtaken. Above what was sent: a rogue one, which frees nothing.
+        guard step > 0, step < 128, known + step <= outgoing[index].count else { return }
+        outgoing[index].acknowledged = known + step
+        var through: UInt64?
+        while let block = outgoing[index].unacknowledged.first, block.number < known + step {
+            outgoing[index].unacknowledged.removeFirst()
+            if let last = block.lastNumber { through = last }
+            if lane == .normal { unacknowledgedText -= block.textBytes }
+            if let text = block.text, text.readableBytes > 0 {
+                sentText.append(text)
+                records.append(
+                    .put(.sentText, id: sentText.end, .bytes(Array(text.readableBytesView)), time: 0))
+            }
+        }
+        if sentText.end > UInt64(LinkText.window) {
+            records.append(.removeThrough(.sentText, id: sentText.end - UInt64(LinkText.window)))
+        }
+        refusals = 0
+        if let through { events.append(.acknowledged(lane, through: through)) }
+    }
+
+    // MARK: Size
+
+    private mutating func learnRatio(text: Int, wire: Int) {
+        guard text >= 256, wire > 0 else { return }
+        let seen = min(max(Double(text) / Double(wire), 1), 20)
+        ratio += (seen - ratio) / 4
+    }
+
+    /// Bytes of text per block that experience says fit into so many bytes on the wire.
+    package func textBytes(forBlockBytes bytes: Int) -> Int {
+        min(Int(Double(bytes) * ratio), configuration.limits.textBytes / 4)
+    }
+}
