@@ -14,6 +14,7 @@ let lifecycle: Target.Dependency = .product(name: "ServiceLifecycle", package: "
 let unixSignals: Target.Dependency = .product(name: "UnixSignals", package: "swift-service-lifecycle")
 let arguments: Target.Dependency = .product(name: "ArgumentParser", package: "swift-argument-parser")
 let hummingbird: Target.Dependency = .product(name: "Hummingbird", package: "hummingbird")
+let grdb: Target.Dependency = .product(name: "GRDB", package: "GRDB.swift")
 let toml: Target.Dependency = .product(name: "TOMLKit", package: "TOMLKit")
 
 let package = Package(
@@ -27,6 +28,7 @@ let package = Package(
         .package(url: "https://github.com/swift-server/swift-service-lifecycle", from: "2.13.0"),
         .package(url: "https://github.com/hummingbird-project/hummingbird", from: "2.28.1", traits: []),
         .package(url: "https://github.com/LebJe/TOMLKit", from: "0.6.0"),
+        .package(url: "https://github.com/groue/GRDB.swift", from: "7.10.0"),
     ],
     targets: [
         // C
@@ -46,6 +48,7 @@ let package = Package(
         // I/O
         .target(name: "TLS", dependencies: ["XMPP", "ServerStreams", "COpenSSL", "CShims", nioCore]),
         .target(name: "Transports", dependencies: ["XMPP", "Blocks", "TLS", nioCore, nioPosix, deque, logging]),
+        .target(name: "Store", dependencies: ["XMPP", "Outbox", nioCore, nioLocks, grdb, logging]),
         .target(name: "Admin", dependencies: [nioCore, nioPosix, nioHTTP1, nioLocks, hummingbird, lifecycle, logging]),
 
         // Run
@@ -89,6 +92,8 @@ let package = Package(
             dependencies: [
                 "Transports", "TLS", "Blocks", "XMPP", "TestSupport", nioCore, nioPosix, nioEmbedded, nioLocks, logging,
             ]),
+        .testTarget(
+            name: "StoreTests", dependencies: ["Store", "Outbox", "XMPP", "TestSupport", nioCore, nioPosix]),
         .testTarget(name: "AdminTests", dependencies: ["Admin", nioCore, nioPosix, lifecycle, logging]),
         .testTarget(
             name: "BridgeTests",
