@@ -1,3 +1,4 @@
+import BridgeCore
 import Logging
 package import NIOCore
 import ServerStreams
@@ -103,9 +104,9 @@ package struct DialCheck: Sendable {
             let now = NIODeadline.now()
             for remote in remotes {
                 for local in locals {
-                    runtime.local.deliver(probe.ask(.way, from: remote, to: local, now: now), now: now)
+                    runtime.site.deliver(probe.ask(.way, from: remote, to: local, now: now), now: now)
                     if remote == remotes.first {
-                        runtime.local.deliver(probe.ask(.services, from: remote, to: local, now: now), now: now)
+                        runtime.site.deliver(probe.ask(.services, from: remote, to: local, now: now), now: now)
                     }
                 }
             }
@@ -119,7 +120,7 @@ package struct DialCheck: Sendable {
         return try await site.with { runtime in
             Observation(
                 questions: Array(probe.value.questions.values), services: probe.value.services,
-                notes: probe.value.notes, local: runtime.local.snapshot, accepted: runtime.counters.acceptedConnections)
+                notes: probe.value.notes, local: runtime.site.localSnapshot, accepted: runtime.counters.acceptedConnections)
         }
     }
 

@@ -33,14 +33,13 @@ package struct RunningSite: Sendable {
             configuration.server.host, port: configuration.server.port)
         let runtime = try await eventLoop.submit {
             let runtime = SiteRuntime(
-                configuration, peers: withLinks ? configuration.peers : [],
-                secrets: OpenSSLServerStreamSecrets(secret: secret), tls: tls, serverAddress: server,
-                eventLoop: eventLoop, logger: logger)
+                configuration, withLinks: withLinks, secrets: OpenSSLServerStreamSecrets(secret: secret), tls: tls,
+                serverAddress: server, eventLoop: eventLoop, logger: logger)
             guard withLinks else { return NIOLoopBound(runtime, eventLoop: eventLoop) }
             let links = try PeerLinks.make(configuration, eventLoop: eventLoop, logger: logger)
             runtime.linkListeners = links.listeners
-            runtime.peers = zip(configuration.peers, links.transports).map {
-                PeerRuntime($0, site: configuration, link: $1)
+            runtime.peers = zip(configuration.peers, links.transports).enumerated().map {
+                PeerRuntime($0, $1.0, link: $1.1)
             }
             return NIOLoopBound(runtime, eventLoop: eventLoop)
         }.get()

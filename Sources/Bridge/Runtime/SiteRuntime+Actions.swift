@@ -8,17 +8,29 @@ import XMPP
 
 // What the machines want, carried out.
 extension SiteRuntime {
-    func perform(_ action: LocalAction) {
+    func perform(_ action: SiteAction) {
         switch action {
-        case .received(let stanza):
-            counters.localStanzasReceived &+= 1
-            if let probe { return probe.received(stanza) }
-            guard let number = router.recipient(of: stanza) else { return reply(to: stanza, .remoteServerNotFound) }
-            let peer = peers[number]
-            peer.machine.localStanzaReceived(stanza, receipt: nil, now: .now())
-            mark(peer)
+        case .local(let action): perform(action)
+        case .link(let peer, let action): perform(action, peers[peer])
+        case .holdLink(let peer, true): peers[peer].link.pauseReading()
+        case .holdLink(let peer, false): peers[peer].link.resumeReading()
+        case .commit: break
+        case .arm(let deadline):
+            timer?.cancel()
+            timer = eventLoop.assumeIsolated().scheduleTask(deadline: deadline) {
+                self.site.deadlineReached(now: .now())
+                self.endTurn()
+            }
+        case .disarm:
+            timer?.cancel()
+            timer = nil
+        case .note(let note): log(note)
+        }
+    }
+
+    private func perform(_ action: LocalAction) {
+        switch action {
         case .writeStanza(let id, let stanza):
-            counters.localStanzasSent &+= 1
             guard let connection = connections[id] else { return }
             if !connection.hasOutgoing { written.append(connection) }
             connection.write(stanza)
@@ -26,15 +38,6 @@ extension SiteRuntime {
             guard let connection = connections[id] else { return }
             if !connection.hasOutgoing { written.append(connection) }
             connection.write(text)
-        case .oversize(let stub):
-            counters.localOversize &+= 1
-            reply(to: stub, .policyViolation, type: .modify)
-        case .undeliverable(let stanza, let condition, let type):
-            if let probe { return probe.undeliverable(stanza, condition) }
-            guard let number = router.sender(of: stanza) else { return }
-            let peer = peers[number]
-            peer.machine.localDeliveryFailed(nil, stanza, condition, type, now: .now())
-            mark(peer)
         case .startTLS(let id, let asServer, let domain, let peerName):
             startTLS(id, asServer: asServer, domain: domain, peerName: peerName)
         case .restartReader(let id): connections[id]?.restartReader()
@@ -45,48 +48,23 @@ extension SiteRuntime {
             connection.admission = nil
         case .dial(let token): dial(token)
         case .close(let id): connections[id]?.close(within: .seconds(5))
-        case .arm(let deadline):
-            localTimer?.cancel()
-            localTimer = eventLoop.assumeIsolated().scheduleTask(deadline: deadline) {
-                self.local.deadlineReached(now: .now())
-                self.endTurn()
-            }
-        case .disarm:
-            localTimer?.cancel()
-            localTimer = nil
         case .note(let note): log(note)
+        case .received(let stanza): probe?.received(stanza)
+        case .undeliverable(let stanza, let condition, _): probe?.undeliverable(stanza, condition)
+        case .oversize, .arm, .disarm: break
         }
     }
 
-    func perform(_ action: PeerAction, _ peer: PeerRuntime) {
+    private func perform(_ action: PeerAction, _ peer: PeerRuntime) {
         switch action {
-        case .deliver(let stanza, _): local.deliver(stanza, now: .now())
-        case .sendBlock, .handled, .holdLink: break
         case .send(let batch): peer.link.send(batch)
+        case .sendBlock(let block, let isUrgent): peer.link.send(block: block, isUrgent: isUrgent)
         case .wantLink: peer.link.demandConnection()
         case .failLink(let error): peer.link.fail(error)
-        case .arm(let deadline):
-            peer.timer?.cancel()
-            peer.timer = eventLoop.assumeIsolated().scheduleTask(deadline: deadline) {
-                peer.machine.deadlineReached(now: .now())
-                self.mark(peer)
-                self.endTurn()
-            }
-        case .disarm:
-            peer.timer?.cancel()
-            peer.timer = nil
         case .note(let note):
             logger.notice("\(note)", metadata: ["peer": "\(peer.configuration.name)"])
+        case .deliver, .handled, .holdLink, .arm, .disarm: break
         }
-    }
-
-    /// An answer of the bridge's own to a stanza of the local server, where one may be given.
-    func reply(to stanza: Stanza, _ condition: StanzaErrorCondition, type: StanzaErrorType? = nil) {
-        // No error ever goes to a room; presence is never worth one.
-        guard stanza.kind != .presence, let sender = stanza.fromDomain, !configuration.rooms.contains(sender),
-            let error = stanza.errorReply(condition, type: type)
-        else { return }
-        local.deliver(error, now: .now())
     }
 
     func startTLS(_ id: ConnectionID, asServer: Bool, domain: Domain, peerName: Domain?) {
@@ -100,6 +78,25 @@ extension SiteRuntime {
         } catch {
             connection.failure = NetworkFailure.describe(error)
             connection.close(within: .zero)
+        }
+    }
+
+    private func log(_ note: SiteNote) {
+        switch note {
+        case .serverReadsSlowly:
+            logger.warning("the local server reads too slowly; stanzas for it are queued now")
+        case .journalStalled:
+            logger.error(
+                """
+                the journal cannot be written; until it can, the server's stanzas are refused and the links not read. Is \
+                there space on the disk?
+                """, metadata: ["directory": "\(configuration.state)"])
+        case .journalRecovered(let span):
+            logger.notice("the journal is written again", metadata: ["after": "\(SiteStatus.span(span))"])
+        case .newEpoch(let peer):
+            logger.notice(
+                "the journal is new, restored or repaired: numbering starts anew",
+                metadata: ["peer": "\(configuration.peers[peer].name)"])
         }
     }
 

@@ -42,7 +42,7 @@ extension SiteRuntime {
         }
         connections[connection.id] = connection
         counters.acceptedConnections += 1
-        local.connectionAccepted(connection.id, now: .now())
+        site.connectionAccepted(connection.id, now: .now())
         endTurn()
     }
 
@@ -78,16 +78,16 @@ extension SiteRuntime {
         let handler = try? channel.pipeline.syncOperations.handler(type: LocalStreamHandler.self)
         guard let connection = handler?.connection, channel.isActive else {
             channel.close(promise: nil)
-            local.dialFailed(token, reason: "the connection ended at once", now: .now())
+            site.dialFailed(token, reason: "the connection ended at once", now: .now())
             return endTurn()
         }
         connections[connection.id] = connection
-        local.dialSucceeded(token, connection: connection.id, now: .now())
+        site.dialSucceeded(token, connection: connection.id, now: .now())
         endTurn()
     }
 
     func dialFailed(_ token: DialToken, _ error: any Error) {
-        local.dialFailed(token, reason: NetworkFailure.describe(error), now: .now())
+        site.dialFailed(token, reason: NetworkFailure.describe(error), now: .now())
         endTurn()
     }
 
@@ -100,18 +100,18 @@ extension SiteRuntime {
         while let event = connection.nextEvent() {
             switch event {
             case .stanza(let stanza):
-                local.stanzaReceived(connection.id, stanza, now: now)
+                site.stanzaReceived(connection.id, stanza, now: now)
                 // What negotiates may change how the next event is to be read; ordinary stanzas do not.
                 if stanza.kind == .other { drain() }
             case .opened(let header):
-                local.streamOpened(connection.id, header: header, streamID: SecureRandom.hex(bytes: 16), now: now)
+                site.streamOpened(connection.id, header: header, streamID: SecureRandom.hex(bytes: 16), now: now)
                 drain()
             case .oversize(let stub, _):
-                local.oversizeReceived(connection.id, stub, now: now)
+                site.oversizeReceived(connection.id, stub, now: now)
             case .closed:
-                local.streamClosed(connection.id, now: now)
+                site.streamClosed(connection.id, now: now)
             case .failed(let error):
-                local.streamFailed(connection.id, error, now: now)
+                site.streamFailed(connection.id, error, now: now)
             }
         }
         drain()
@@ -125,13 +125,12 @@ extension SiteRuntime {
                 "connection": "\(connection.id)", "version": "\(version)", "resumed": "\(isResumed)",
                 "certificate": "\(peer.map { $0.isValid ? "valid" : $0.failure ?? "not valid" } ?? "none")",
             ])
-        local.tlsEstablished(connection.id, peer: peer, now: .now())
+        site.tlsEstablished(connection.id, peer: peer, now: .now())
         endTurn()
     }
 
     func writabilityChanged(_ connection: LocalConnection, isWritable: Bool) {
-        local.writabilityChanged(connection.id, isWritable: isWritable, now: .now())
-        if connection.isDialled { updatePressure(connection.id, isBlocked: !isWritable) }
+        site.writabilityChanged(connection.id, isWritable: isWritable, now: .now())
         // Within a turn the loop that is drawing actions sees the change by itself.
         if !isDraining { endTurn() }
     }
@@ -140,8 +139,7 @@ extension SiteRuntime {
         guard connections.removeValue(forKey: connection.id) != nil else { return }
         if let place = connection.admission { admission.release(place) }
         connection.admission = nil
-        updatePressure(connection.id, isBlocked: false)
-        local.connectionClosed(
+        site.connectionClosed(
             connection.id, unsent: connection.takeUnsent(), reason: connection.failure, now: .now())
         endTurn()
     }
@@ -150,20 +148,18 @@ extension SiteRuntime {
 
     func linkEvent(_ event: LinkEvent, _ peer: PeerRuntime) {
         let now = NIODeadline.now()
+        let number = peer.number
         switch event {
-        case .connected: peer.machine.linkConnected(now: now)
-        case .disconnected(let unsent, let inDoubt, _):
-            peer.machine.linkDisconnected(unsent: unsent, inDoubt: inDoubt, now: now)
-        case .ready: peer.machine.linkReady(now: now)
-        case .received(let stanza):
-            peer.machine.linkStanzaReceived(stanza, now: now)
-            return mark(peer)
+        case .received(let stanza): return site.linkStanzaReceived(peer: number, stanza, now: now)
+        case .block(let block): return site.linkBlockReceived(peer: number, block, now: now)
         case .oversize(let stub, let limit):
-            peer.machine.linkOversizeReceived(stub, limit: limit, now: now)
-            return mark(peer)
-        case .block, .batchEnd: break
+            return site.linkOversizeReceived(peer: number, stub, limit: limit, now: now)
+        case .connected: site.linkConnected(peer: number, now: now)
+        case .disconnected(let unsent, let inDoubt, _):
+            site.linkDisconnected(peer: number, unsent: unsent, inDoubt: inDoubt, now: now)
+        case .ready: site.linkReady(peer: number, now: now)
+        case .batchEnd: break
         }
-        mark(peer)
         endTurn()
     }
 }

@@ -13,12 +13,12 @@ extension SiteRuntime {
             peer.link.onEvent = { [unowned self, unowned peer] event in linkEvent(event, peer) }
             peer.link.start()
         }
-        local.started(now: .now())
+        site.started(now: .now())
         endTurn()
     }
 
-    /// Ends everything in good order: nothing new is accepted, requests that wait for an answer are answered, what is
-    /// queued goes back, streams are closed with their closing tags and links with theirs. Done when all that has
+    /// Ends everything in good order: nothing new is accepted, what is under way becomes durable or, without a journal,
+    /// goes back to its senders, streams are closed with their closing tags and links with theirs. Done when all that has
     /// happened or `patience` is over; then whatever is left is cut.
     func stop(within patience: TimeAmount) -> EventLoopFuture<Void> {
         guard !isStopping else { return eventLoop.makeSucceededVoidFuture() }
@@ -27,18 +27,13 @@ extension SiteRuntime {
         stopped = promise
         for listener in listeners { listener.close(promise: nil) }
         var ends = linkListeners.map { $0.close() }
-        for peer in peers {
-            peer.machine.shutdownRequested(now: .now())
-            mark(peer)
-        }
-        drain()
-        local.shutdownRequested(now: .now())
+        site.shutdownRequested(now: .now())
         endTurn()
         ends += peers.map { $0.link.close() }
         ends.append(promise.futureResult)
         let finished = eventLoop.makePromise(of: Void.self)
         let deadline = eventLoop.assumeIsolated().scheduleTask(in: patience) {
-            let streams = self.local.snapshot.streams.map { "\($0.direction.rawValue) \($0.connection) \($0.state)" }
+            let streams = self.site.localSnapshot.streams.map { "\($0.direction.rawValue) \($0.connection) \($0.state)" }
             let links = self.peers.filter { $0.link.status.state != .stopped }.map(\.configuration.name)
             self.logger.warning(
                 "not everything could be closed in good order within the time for it",
@@ -54,38 +49,9 @@ extension SiteRuntime {
         return finished.futureResult.assumeIsolated().map {
             self.stopped?.succeed()
             self.stopped = nil
-            self.localTimer?.cancel()
-            self.pressure.deadline?.cancel()
-            for peer in self.peers {
-                peer.timer?.cancel()
-                peer.link.onEvent = nil
-            }
+            self.timer?.cancel()
+            for peer in self.peers { peer.link.onEvent = nil }
             for connection in self.connections.values { connection.channel.close(promise: nil) }
         }.nonisolated()
-    }
-
-    // MARK: Back-pressure
-
-    /// A server that reads too slowly holds up the links, for a while; then what comes is queued within the limits of
-    /// the local side and bounced beyond them.
-    func updatePressure(_ id: ConnectionID, isBlocked: Bool) {
-        switch pressure.changed(id, isBlocked: isBlocked) {
-        case .pause:
-            counters.linkPauses &+= 1
-            for peer in peers { peer.link.pauseReading() }
-            pressure.deadline = eventLoop.assumeIsolated().scheduleTask(in: configuration.limits.backPressure) {
-                self.pressure.deadline = nil
-                self.logger.warning("the local server reads too slowly; stanzas for it are queued now")
-                for peer in self.peers { peer.link.resumeReading() }
-                self.endTurn()
-            }
-        case .resume:
-            let wasPaused = pressure.deadline != nil
-            pressure.deadline?.cancel()
-            pressure.deadline = nil
-            if wasPaused { for peer in peers { peer.link.resumeReading() } }
-        case nil:
-            break
-        }
     }
 }

@@ -37,15 +37,15 @@ extension SiteRuntime {
         return SiteStatus(
             version: BridgeVersion.current, takenAt: now, uptime: now - startedAt, domains: configuration.domains,
             server: configuration.server.description,
-            attachment: configuration.attachment == .server ? "s2s" : "component", local: local.snapshot,
+            attachment: configuration.attachment == .server ? "s2s" : "component", local: site.localSnapshot,
             localConnections: connections.count, refusedConnections: counters.refusedConnections,
-            stanzasFromServer: counters.localStanzasReceived,
-            bytesFromServer: counters.localBytesReceived, stanzasToServer: counters.localStanzasSent,
-            linkPauses: counters.linkPauses,
+            stanzasFromServer: site.siteCounters.stanzasFromServer,
+            bytesFromServer: counters.localBytesReceived, stanzasToServer: site.siteCounters.stanzasToServer,
+            linkPauses: site.siteCounters.linkPauses,
             peers: peers.map { peer in
                 SiteStatus.Peer(
                     name: peer.configuration.name, domains: peer.configuration.domains.map(\.description),
-                    core: peer.machine.snapshot, link: peer.link.status)
+                    core: site.peerSnapshot(peer.number), link: peer.link.status)
             })
     }
 }
