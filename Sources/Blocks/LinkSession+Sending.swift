@@ -26,10 +26,9 @@ extension LinkSession {
     ) -> ByteBuffer {
         let encoder = encoder(for: lane, context: context)
         for stanza in stanzas { encoder.encoder.append(stanza.stanza, ageSeconds: stanza.ageSeconds) }
-        let last = firstNumber + UInt64(stanzas.count) - 1
+        let last = stanzas.isEmpty ? nil : firstNumber + UInt64(stanzas.count) - 1
         return finish(
-            encoder, lane: lane, context: context, firstNumber: stanzas.isEmpty ? nil : firstNumber,
-            lastNumber: stanzas.isEmpty ? nil : last, now: now)
+            encoder, lane: lane, context: context, firstNumber: last.map { _ in firstNumber }, lastNumber: last, now: now)
     }
 
     /// Cuts the next part of a stanza that is larger than a block, in the normal lane.
