@@ -21,7 +21,10 @@ package enum BlockOpening: Equatable, Sendable {
             case .unknownHistory(let session):
                 buffer.writeInteger(Self.refusalMark | 1)
                 buffer.writeVariableInteger(session)
-            case .restored(let epoch): buffer.writeMultipleIntegers(Self.refusalMark | 2, epoch)
+            case .restored(let epoch, let session, let seen):
+                buffer.writeMultipleIntegers(Self.refusalMark | 2, epoch)
+                buffer.writeVariableInteger(session)
+                buffer.writeVariableInteger(seen)
             }
         }
     }
@@ -39,8 +42,10 @@ package enum BlockOpening: Equatable, Sendable {
             guard let session = try buffer.readVariableInteger() else { return nil }
             self = .refusal(.unknownHistory(session: session))
         case Self.refusalMark | 2:
-            guard let epoch: UInt64 = buffer.readInteger() else { return nil }
-            self = .refusal(.restored(epoch: epoch))
+            guard let epoch: UInt64 = buffer.readInteger(), let session = try buffer.readVariableInteger(),
+                let seen = try buffer.readVariableInteger()
+            else { return nil }
+            self = .refusal(.restored(epoch: epoch, session: session, seen: seen))
         default:
             throw .unsupportedVersion(kind)
         }
@@ -54,7 +59,8 @@ package enum SessionRefusal: Equatable, Sendable {
     /// The history that the session starts from is not here, or its text is damaged: begin again with less.
     case unknownHistory(session: UInt64)
     /// Of this epoch more is known here than its sender knows: it was restored from a copy and must begin a new epoch.
-    case restored(epoch: UInt64)
+    /// `session` is the one that was refused, `seen` the highest that has been read here.
+    case restored(epoch: UInt64, session: UInt64, seen: UInt64)
 }
 
 /// What both directions have to know of each other before truncated numbers mean anything.
@@ -94,8 +100,10 @@ package struct SessionOpening: Equatable, Sendable {
     /// Of the stanza after ``receivedNormal`` so many bytes have arrived in parts.
     package var receivedPart: UInt64 = 0
     package var history = History.none
-    /// The session of the other side that this side can read; 0 when it has read none since it started.
+    /// The highest session of the other side that was ever read here.
     package var peerSession: UInt64 = 0
+    /// Whether it is still being read; if not, the other side has to begin another.
+    package var readsPeerSession = false
     /// Names the sender's profile; a difference is information, not a fault.
     package var profile: UInt32 = 0
 
@@ -109,7 +117,8 @@ package struct SessionOpening: Equatable, Sendable {
         for value in [session, highestNormal, highestExpress] { buffer.writeVariableInteger(value) }
         buffer.writeInteger(peerEpoch)
         if peerEpoch != 0 {
-            for value in [receivedNormal, receivedExpress, receivedPart, peerSession] { buffer.writeVariableInteger(value) }
+            let reading = peerSession << 1 | (readsPeerSession ? 1 : 0)
+            for value in [receivedNormal, receivedExpress, receivedPart, reading] { buffer.writeVariableInteger(value) }
         }
         switch history {
         case .none: buffer.writeInteger(UInt8(0))
@@ -138,12 +147,13 @@ package struct SessionOpening: Equatable, Sendable {
         self.peerEpoch = peerEpoch
         if peerEpoch != 0 {
             guard let normal = try buffer.readVariableInteger(), let express = try buffer.readVariableInteger(),
-                let part = try buffer.readVariableInteger(), let peerSession = try buffer.readVariableInteger()
+                let part = try buffer.readVariableInteger(), let reading = try buffer.readVariableInteger()
             else { return nil }
             receivedNormal = normal
             receivedExpress = express
             receivedPart = part
-            self.peerSession = peerSession
+            peerSession = reading >> 1
+            readsPeerSession = reading & 1 == 1
         }
         guard let kind: UInt8 = buffer.readInteger() else { return nil }
         switch kind {

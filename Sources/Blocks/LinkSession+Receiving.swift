@@ -73,8 +73,11 @@ extension LinkSession {
             if sentText.end == 0 || refusals > 1 { refusedDictionary = true }
             forgetSentText()
             beginSession()
-        case .restored(let epoch):
-            guard epoch == sending.epoch else { return note(.lateBlock) }
+        case .restored(let epoch, let session, let seen):
+            // A refusal of an earlier session says nothing about this one, unless more was seen than there ever was.
+            guard epoch == sending.epoch, session == sending.session || seen > sending.session else {
+                return note(.lateBlock)
+            }
             note(.selfRestored)
             beginEpoch()
             beginSession()
@@ -91,14 +94,17 @@ extension LinkSession {
         }
         if opening.epoch == receiving.epoch {
             if opening.session == peerSession { return true }
-            guard opening.session >= receiving.session else {
+            // Also after a restart a session is never begun twice: its sender may be far beyond its first block. Our own
+            // opening tells him to begin another.
+            guard opening.session > receiving.session else {
                 note(.lateBlock)
+                if opening.session < receiving.session { refuseRestored(opening) }
                 return false
             }
             // Numbers are durable before they leave: who knows fewer than have arrived was restored from a copy.
             guard opening.highestNormal >= receiving.received[0], opening.highestExpress >= receiving.received[1] else {
-                pendingRefusal = .restored(epoch: opening.epoch)
                 note(.peerRestored)
+                refuseRestored(opening)
                 return false
             }
         }
@@ -112,6 +118,10 @@ extension LinkSession {
         let remark = opening.profile == configuration.profile ? nil : "the peer uses another profile"
         events.append(.peerRecognised(remark: remark))
         return true
+    }
+
+    private mutating func refuseRestored(_ opening: SessionOpening) {
+        pendingRefusal = .restored(epoch: opening.epoch, session: opening.session, seen: receiving.session)
     }
 
     /// The text that the session goes on from; nil when it is not here.
@@ -151,10 +161,11 @@ extension LinkSession {
             if case .dictionary = opening.history { peerDictionary = history }
         }
         blockEnds.append((0, receivedText.end))
-        let wasHeard = outgoing[0].acknowledged > 0
         peerSession = opening.session
-        // The other side has forgotten the session that it was reading: it needs an opening of ours.
-        if wasHeard, opening.peerSession != sending.session { beginSession() }
+        // The other side has seen this session of ours and cannot read it any more: it needs another opening.
+        if opening.peerEpoch == sending.epoch, opening.peerSession >= sending.session, !opening.readsPeerSession {
+            beginSession()
+        }
     }
 
     /// What the other side has of us, by number.

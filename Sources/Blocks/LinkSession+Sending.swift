@@ -174,7 +174,8 @@ extension LinkSession {
         opening.receivedNormal = receiving.received[0]
         opening.receivedExpress = receiving.received[1]
         if fragments.number == receiving.received[0] + 1 { opening.receivedPart = UInt64(fragments.bytes.readableBytes) }
-        opening.peerSession = peerSession
+        opening.peerSession = receiving.session
+        opening.readsPeerSession = peerSession != 0
         opening.profile = configuration.profile
         if sentText.end > 0 {
             let tail = sentText.tail

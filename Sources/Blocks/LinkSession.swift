@@ -140,6 +140,15 @@ package struct LinkSession: ~Copyable {
         }
     }
 
+    /// The block by which a side that cannot read the first block of the other says which version it speaks.
+    package static var versionRefusal: ByteBuffer {
+        var header = BlockHeader(session: 0, acknowledgedSession: 0, acknowledgedNormal: 0)
+        header.opening = .refusal(.version(BlockOpening.version))
+        var block = ByteBuffer()
+        header.encode(into: &block)
+        return block
+    }
+
     // MARK: Status
 
     /// The number that the next stanza of a lane gets.
