@@ -176,7 +176,7 @@ struct BridgingTests {
         try await TemporaryDirectory.with { directory in
             let group = MultiThreadedEventLoopGroup(numberOfThreads: 1)
             let configuration = try TwoSites.configuration(
-                "alpha", "bravo", 1, directory, "", "connect = \"127.0.0.1:1\"")
+                "alpha", "bravo", 1, directory, "journal = { mode = \"off\" }", "xep", "connect = \"127.0.0.1:1\"")
             let logger = Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
             var contents: [String] = []
             for _ in 0..<2 {

@@ -46,7 +46,7 @@ struct ConfigurationTests {
     func complete() throws {
         try TemporaryDirectory.with { directory in
             let text = Self.site(
-                directory, site: "rooms = [\"conference.ship.example\"]", peer: "rooms = [\"talk.hq.example\"]",
+                directory, site: "rooms = [\"conference.ship.example\"]", peer: "rooms = [\"talk.hq.example\"]\ndialect = \"xep\"",
                 transport: """
                     listen = "127.0.0.1:5271"
                     compression = { deflate = true, level = 9 }
@@ -87,6 +87,63 @@ struct ConfigurationTests {
             #expect(peer.outbox.maximumBytes == 1 << 30)
             #expect(peer.outbox.messageLifetime == .hours(168))
             #expect(peer.outbox.iqTimeout == .minutes(5))
+        }
+    }
+
+    @Test("What concerns blocks, queues and the journal is read, with its defaults")
+    func blocksAndQueues() throws {
+        try TemporaryDirectory.with { directory in
+            let plain = try #require(
+                try SiteConfiguration.parse(Self.site(directory), file: "\(directory)/site.toml").peers.first)
+            #expect(plain.dialect == .skywave)
+            #expect(plain.block == BlockConfiguration())
+            #expect(plain.inbox == InboxConfiguration())
+            _ = try Files.createPrivate("\(directory)/hf.dict", Array("<message to='".utf8))
+            let text = Self.site(
+                directory, site: "journal = { mode = \"off\" }",
+                tail: """
+                    [peer.block]
+                    level = 9
+                    hold = "turn"
+                    size = "8KiB"
+                    pad-to = 64
+                    dictionary = "hf.dict"
+                    [peer.inbox]
+                    max-stanzas = 500
+                    [peer.outbox]
+                    journal-presence = true
+                    urgent-addresses = ["watch@hq.example"]
+                    class.urgent = { priority = 15 }
+                    class.message = { priority = 9, expires = "12h" }
+                    class.presence = { priority = 0, supersede = false }
+                    """)
+            let configuration = try SiteConfiguration.parse(text, file: "\(directory)/site.toml")
+            #expect(configuration.journal == .off)
+            let peer = try #require(configuration.peers.first)
+            var block = BlockConfiguration()
+            block.level = 9
+            block.hold = .turn
+            block.size = 8_192
+            block.padTo = 64
+            block.dictionary = "\(directory)/hf.dict"
+            #expect(peer.block == block)
+            #expect(peer.inbox.maximumStanzas == 500)
+            var outbox = OutboxConfiguration()
+            outbox.journalsPresence = true
+            outbox.urgentAddresses = ["watch@hq.example"].compactMap { JID($0) }
+            outbox.urgent.priority = 15
+            outbox.message.priority = 9
+            outbox.messageLifetime = .hours(12)
+            outbox.presence.priority = 0
+            outbox.supersedesPresence = false
+            #expect(peer.outbox == outbox)
+            let holds: [(String, BlockConfiguration.Hold)] = [
+                ("500ms", .duration(.milliseconds(500))), ("2KiB", .bytes(2_048)),
+            ]
+            for (written, hold) in holds {
+                let text = Self.site(directory, tail: "[peer.block]\nhold = \"\(written)\"")
+                #expect(try SiteConfiguration.parse(text, file: "site.toml").peers.first?.block.hold == hold)
+            }
         }
     }
 
@@ -182,7 +239,7 @@ struct ConfigurationTests {
             [[peer]]
             name = "shore"
             domains = ["hq.example", "*.example", "*.hq.example"]
-            dialect = "skywave"
+            dialect = "skyvawe"
             [peer.transport]
             kind = "stanag5066"
             connect = "10.1.2.3"
@@ -210,7 +267,7 @@ struct ConfigurationTests {
             site.toml:2: site.domains[2] = "ship.example": listed twice
             site.toml:2: site.domains[3] = 7: this is an integer (domain names such as "ship.example")
             site.toml:3: site.sever = a table of 2: unknown key; did you mean "server"? (allowed: attachment, components, \
-            domains, limits, listen, rooms, server, state, tls)
+            domains, journal, limits, listen, rooms, server, state, tls)
             """.split(separator: "\n").map(String.init)
         for line in expected {
             #expect(problems.contains(line), "missing: \(line)\nin:\n\(problems.joined(separator: "\n"))")
@@ -266,25 +323,63 @@ struct ConfigurationTests {
                 name: "peer's room elsewhere", peer: "rooms = [\"x.example\"]", line: 11,
                 parts: ["peer[0].rooms[0]", "not one of this peer's domains"]),
             Wrong(
-                name: "dialect of a later version", peer: "dialect = \"skywave\"", line: 11,
-                parts: ["peer[0].dialect", "not available in this version", "\"xep\""]),
+                name: "unknown mode of the journal", site: "journal = { mode = \"of\" }", line: 7,
+                parts: ["site.journal.mode", "did you mean \"off\""]),
+            Wrong(
+                name: "both ends dial", transport: "listen = \"0.0.0.0:5270\"", line: 17,
+                parts: ["peer[0].transport.listen", "one end dials", "exactly one"]),
+            Wrong(
+                name: "key of the other dialect", transport: "batch-bytes = 4096", line: 17,
+                parts: ["batch-bytes", "only used with dialect = \"xep\"", "[peer.block]"]),
+            Wrong(
+                name: "table of the other dialect", peer: "dialect = \"xep\"", tail: "[peer.block]\nlevel = 9",
+                line: 18, parts: ["peer[0].block", "only used with dialect = \"skywave\""]),
+            Wrong(
+                name: "level out of range", tail: "[peer.block]\nlevel = 10", line: 19,
+                parts: ["peer[0].block.level = 10", "from 1 to 9"]),
+            Wrong(
+                name: "hold that is nothing", tail: "[peer.block]\nhold = \"soon\"", line: 19,
+                parts: ["peer[0].block.hold = \"soon\"", "neither \"turn\""]),
+            Wrong(
+                name: "hold for more than a block", tail: "[peer.block]\nsize = 4096\nhold = \"8KiB\"", line: 20,
+                parts: ["peer[0].block.hold", "from 1 to 4096 bytes"]),
+            Wrong(
+                name: "dictionary that is not there", tail: "[peer.block]\ndictionary = \"/nonexistent/d\"", line: 19,
+                parts: ["peer[0].block.dictionary", "cannot be read", "skywave dictionary train"]),
+            Wrong(
+                name: "priority out of range", tail: "[peer.outbox]\nclass.message = { priority = 16 }", line: 19,
+                parts: ["peer[0].outbox.class.message.priority = 16", "from 0 to 15"]),
+            Wrong(
+                name: "unknown class", tail: "[peer.outbox]\nclass.mesage = { priority = 1 }", line: 19,
+                parts: ["peer[0].outbox.class.mesage", "did you mean \"message\""]),
+            Wrong(
+                name: "lifetime twice",
+                tail: "[peer.outbox]\nmessage-lifetime = \"1h\"\nclass.message = { expires = \"2h\" }", line: 20,
+                parts: ["class.message.expires", "given beside message-lifetime"]),
+            Wrong(
+                name: "urgent address with a resource",
+                tail: "[peer.outbox]\nurgent-addresses = [\"watch@hq.example/phone\"]", line: 19,
+                parts: ["urgent-addresses[0]", "not a bare address"]),
+            Wrong(
+                name: "superseding messages", tail: "[peer.outbox]\nclass.message = { supersede = true }", line: 19,
+                parts: ["class.message.supersede", "unknown key"]),
             Wrong(
                 name: "misspelt dialect", peer: "dialect = \"xepp\"", line: 11, parts: ["did you mean \"xep\""]),
             Wrong(
                 name: "reconnect turned round", transport: "reconnect = { min = \"2m\", max = \"1m\" }", line: 17,
                 parts: ["reconnect.min", "larger than"]),
             Wrong(
-                name: "bad duration", transport: "hold = \"20 parsecs\"", line: 17, parts: ["hold", "not a duration"]),
+                name: "bad duration", peer: "dialect = \"xep\"", transport: "hold = \"20 parsecs\"", line: 17, parts: ["hold", "not a duration"]),
             Wrong(
                 name: "duration without unit", transport: "dead-after = 30", line: 17,
                 parts: ["without a unit", "\"90s\""]),
             Wrong(
-                name: "duration out of range", transport: "hold = \"11s\"", line: 17, parts: ["out of range", "to 10s"]),
+                name: "duration out of range", peer: "dialect = \"xep\"", transport: "hold = \"11s\"", line: 17, parts: ["out of range", "to 10s"]),
             Wrong(
-                name: "listener collision", transport: "listen = \"0.0.0.0:5269\"", line: 17,
+                name: "listener collision", peer: "dialect = \"xep\"", transport: "listen = \"0.0.0.0:5269\"", line: 17,
                 parts: ["peer[0].transport.listen", "collides with \"127.0.0.2:5269\" (line 4)"]),
             Wrong(
-                name: "host name as listener", transport: "listen = \"localhost:5270\"", line: 17,
+                name: "host name as listener", peer: "dialect = \"xep\"", transport: "listen = \"localhost:5270\"", line: 17,
                 parts: ["listen", "not an address"]),
             Wrong(
                 name: "second peer with the same domains",

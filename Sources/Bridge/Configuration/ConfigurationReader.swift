@@ -58,6 +58,10 @@ package final class TableReader {
         return entries[key] != nil
     }
 
+    package func isZero(_ key: String) -> Bool {
+        entries[key] == .integer(0)
+    }
+
     package func isEmptyArray(_ key: String) -> Bool {
         entries[key] == .array([])
     }

@@ -21,22 +21,32 @@ struct PeerReading {
             table.report("domains", "no domain", allowed: "what lies behind this peer")
         }
         let rooms = PeerReading.rooms(table, among: self.domains.map(\.value))
-        let dialect = table.choice("dialect", [("xep", PeerConfiguration.Dialect.xep)], unavailable: ["skywave"])
-        let outbox = PeerReading.outbox(table.table("outbox"))
+        // Nil when it is there and wrong: then nothing that depends on it is judged.
+        let dialect =
+            table.choice("dialect", [("skywave", PeerConfiguration.Dialect.skywave), ("xep", .xep)])
+            ?? (table.has("dialect") ? nil : .skywave)
+        let outbox = OutboxReading.outbox(table.table("outbox"))
+        let inbox = OutboxReading.inbox(table.table("inbox"))
+        let block = BlockReading.block(table.table("block"))
+        for key in ["block", "inbox"] where dialect == .xep && table.has(key) {
+            table.report(
+                key, "only used with dialect = \"skywave\"", allowed: "remove it, or change the dialect",
+                showsValue: false)
+        }
         let transportTable = table.table("transport")
         var transport: TransportConfiguration?
         if let transportTable {
-            let reading = TransportReading(transportTable, domains: self.domains.map(\.value))
+            let reading = TransportReading(transportTable, dialect: dialect, domains: self.domains.map(\.value))
             listen = reading.listen
             transport = reading.configuration
         } else if !table.has("transport") {
             table.reportMissing("transport", allowed: "a table [peer.transport]")
         }
         table.finish()
-        if let name, let transport {
+        if let name, let dialect, let transport {
             configuration = PeerConfiguration(
-                name: name, domains: self.domains.map(\.value), rooms: rooms, dialect: dialect ?? .xep,
-                transport: transport, outbox: outbox)
+                name: name, domains: self.domains.map(\.value), rooms: rooms, dialect: dialect,
+                transport: transport, outbox: outbox, inbox: inbox, block: block)
         }
     }
 
@@ -71,19 +81,5 @@ struct PeerReading {
             }
             return room.value
         }
-    }
-
-    private static func outbox(_ table: TableReader?) -> OutboxConfiguration {
-        var outbox = OutboxConfiguration()
-        guard let table else { return outbox }
-        outbox.maximumBytes = table.size("max-bytes", in: (64 << 10)...(4 << 30)) ?? outbox.maximumBytes
-        outbox.maximumStanzas = table.integer("max-stanzas", in: 16...10_000_000) ?? outbox.maximumStanzas
-        outbox.messageLifetime =
-            table.duration("message-lifetime", in: .seconds(1) ... .hours(720)) ?? outbox.messageLifetime
-        outbox.iqTimeout = table.duration("iq-timeout", in: .seconds(1) ... .hours(24)) ?? outbox.iqTimeout
-        outbox.presenceLifetime =
-            table.duration("presence-lifetime", in: .seconds(1) ... .hours(24)) ?? outbox.presenceLifetime
-        table.finish()
-        return outbox
     }
 }

@@ -86,7 +86,7 @@ extension SiteConfiguration {
         return SiteConfiguration(
             file: reader.file, domains: site.domains.map(\.value), rooms: site.rooms, server: server,
             listen: site.listen.map(\.value), state: state, attachment: site.attachment, tls: tls, limits: site.limits,
-            peers: finished, adminSocket: adminSocket, log: log)
+            journal: site.journal, peers: finished, adminSocket: adminSocket, log: log)
     }
 
     private static func readLog(_ table: TableReader?) -> LogConfiguration {

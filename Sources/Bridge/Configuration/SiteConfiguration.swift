@@ -31,8 +31,8 @@ package struct SiteConfiguration: Equatable, Sendable {
     /// `site.listen`: `"ADDRESS:PORT"` or an array of them, where the server finds the remote domains. Required for
     /// `attachment = "s2s"`, not allowed for `"component"`.
     package var listen: [Endpoint]
-    /// `site.state`: the directory for what must survive a restart (the dialback secret); made with mode 0700 when it
-    /// is missing. Required.
+    /// `site.state`: the directory for what must survive a restart (the journal, the dialback secret); made with mode 0700
+    /// when it is missing. Required.
     package var state: String
     /// `site.attachment`: `"s2s"` (default) or `"component"`. For the latter the table `[site.components]` holds one
     /// line `"DOMAIN" = "SECRET"` per remote domain.
@@ -41,6 +41,9 @@ package struct SiteConfiguration: Equatable, Sendable {
     package var tls: LocalTLSConfiguration
     /// `[site.limits]`.
     package var limits: LocalLimits
+    /// `[site.journal]` `mode`: `"durable"` (default): what was taken on survives a crash and a power cut. `"off"`: all is
+    /// kept in memory, and goes back to its senders when the bridge stops.
+    package var journal: JournalMode
     /// `[[peer]]`, one table per peer. At least one.
     package var peers: [PeerConfiguration]
     /// `[admin]` `socket`: the Unix socket on which `skywave status` and a metrics collector find the daemon. Default:
@@ -53,6 +56,12 @@ package struct SiteConfiguration: Equatable, Sendable {
     package var remoteDomains: [DomainPattern] {
         peers.flatMap(\.domains)
     }
+}
+
+/// `[site.journal]` `mode`.
+package enum JournalMode: String, Sendable {
+    case durable
+    case off
 }
 
 /// `[site.tls]`: encryption and authentication between the bridge and the server of its own site.
@@ -126,6 +135,8 @@ package struct PeerConfiguration: Equatable, Sendable {
     package enum Dialect: String, Sendable {
         /// XEP-0361 as written.
         case xep
+        /// Numbered and acknowledged blocks, for a peer that is a Skywave.
+        case skywave
     }
 
     /// `name`: letters, digits, `-`, `_`, `.`; unique; names the peer in logs, metrics and `skywave status`. Required.
@@ -135,12 +146,16 @@ package struct PeerConfiguration: Equatable, Sendable {
     package var domains: [DomainPattern]
     /// `rooms`: those of the peer's domains that are room services (see `site.rooms`). Default: none.
     package var rooms: [Domain]
-    /// `dialect`: `"xep"` (default).
+    /// `dialect`: `"skywave"` (default), or `"xep"` for a peer of another make.
     package var dialect: Dialect
     /// `[peer.transport]`. Required.
     package var transport: TransportConfiguration
     /// `[peer.outbox]`.
     package var outbox: OutboxConfiguration
+    /// `[peer.inbox]`.
+    package var inbox: InboxConfiguration
+    /// `[peer.block]`.
+    package var block: BlockConfiguration
 }
 
 /// `[peer.transport]` with `kind = "tcp"`: XEP-0361 over TCP, plain or with TLS from the first byte.
@@ -160,8 +175,8 @@ package struct TransportConfiguration: Equatable, Sendable {
         }
     }
 
-    /// `connect`: `"HOST:PORT"` of the peer. Of `connect` and `listen` at least one is required; with both, whoever has
-    /// something to say dials.
+    /// `connect`: `"HOST:PORT"` of the peer. In dialect `skywave` exactly one of `connect` and `listen` says who dials. In
+    /// `xep` at least one is required; with both, whoever has something to say dials.
     package var connect: Endpoint?
     /// `listen`: `"ADDRESS:PORT"`.
     package var listen: Endpoint?
@@ -173,15 +188,15 @@ package struct TransportConfiguration: Equatable, Sendable {
     /// `addresses`: the source addresses that may connect to `listen`, as `"10.1.2.3"` or `"10.1.2.0/24"`. With TLS
     /// optional: empty means any.
     package var addresses: [AddressRange]
-    /// `compression`: `{ deflate = true, level = 6 }`: continuous DEFLATE, a private extension that both ends must
+    /// Dialect `xep`: `compression`: `{ deflate = true, level = 6 }`: continuous DEFLATE, a private extension that both ends must
     /// switch on. Default: off.
     package var compression: Compression?
-    /// `hold`: how long a ready stanza may wait for company, 0ms…10s. Default 20ms.
+    /// Dialect `xep`: `hold`: how long a ready stanza may wait for company, 0ms…10s. Default 20ms.
     package var hold: TimeAmount
-    /// `batch-bytes`: a batch is closed when it is this large, 512 B…1 MiB. Default 64 KiB.
+    /// Dialect `xep`: `batch-bytes`: a batch is closed when it is this large, 512 B…1 MiB. Default 64 KiB.
     package var batchBytes: Int
-    /// `dead-after`: how long bytes may stay unacknowledged by the other end's TCP before the connection counts as
-    /// dead, 1s…24h. Default 120s.
+    /// `dead-after`: how long what was sent may stay unacknowledged – by the other end's TCP, in dialect `skywave` also by
+    /// the other bridge – before the connection counts as dead, 1s…24h. Default 120s.
     package var deadAfter: TimeAmount
     /// `reconnect`: `{ min = "1s", max = "60s" }`, the pause before dialling again: doubled after each failure, with
     /// jitter. 10ms…24h.
@@ -216,22 +231,6 @@ package struct LinkTLSConfiguration: Equatable, Sendable {
         self.trust = trust
         self.serverName = serverName
     }
-}
-
-/// `[peer.outbox]`: what waits for the link.
-package struct OutboxConfiguration: Equatable, Sendable {
-    /// `max-bytes`, 64 KiB…4 GiB. Default 64 MiB. When it is full, senders get `resource-constraint`.
-    package var maximumBytes = 64 << 20
-    /// `max-stanzas`, 16…10000000. Default 100000.
-    package var maximumStanzas = 100_000
-    /// `message-lifetime`, 1s…30d. Default 24h. An expired message goes back to its sender as an error.
-    package var messageLifetime = TimeAmount.hours(24)
-    /// `iq-timeout`, 1s…24h. Default 5m. A request without an answer is answered with an error.
-    package var iqTimeout = TimeAmount.minutes(5)
-    /// `presence-lifetime`, 1s…24h. Default 30m. Expired available presence goes silently.
-    package var presenceLifetime = TimeAmount.minutes(30)
-
-    package init() {}
 }
 
 /// `[log]`.

@@ -11,6 +11,7 @@ struct SiteReading {
     var attachment: SiteConfiguration.Attachment
     var tls: LocalTLSConfiguration?
     var limits: LocalLimits
+    var journal: JournalMode
     /// `site.components` as written, for comparison with the peers' domains.
     var components: [TableReader.Located<Domain>] = []
     var isComponent: Bool
@@ -33,6 +34,9 @@ struct SiteReading {
         listen = SiteReading.listen(table, isComponent: isComponent)
         state = SiteReading.state(table)
         limits = SiteReading.limits(table.table("limits"))
+        let journal = table.table("journal")
+        self.journal = journal?.choice("mode", [("durable", .durable), ("off", .off)]) ?? .durable
+        journal?.finish()
 
         let componentTable = table.table("components")
         attachment = .server

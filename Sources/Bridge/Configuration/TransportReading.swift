@@ -6,7 +6,7 @@ struct TransportReading {
     var listen: TableReader.Located<Endpoint>?
     var configuration: TransportConfiguration?
 
-    init(_ table: TableReader, domains: [DomainPattern]) {
+    init(_ table: TableReader, dialect: PeerConfiguration.Dialect?, domains: [DomainPattern]) {
         defer { table.finish() }
         let kind = table.choice("kind", [("tcp", "tcp")], unavailable: ["stanag5066"])
         if kind == nil, !table.has("kind") { table.reportMissing("kind", allowed: "allowed: \"tcp\"") }
@@ -20,6 +20,19 @@ struct TransportReading {
             table.reader.report(
                 table.path, "neither \"connect\" nor \"listen\": the link could never come up",
                 allowed: "connect = \"HOST:PORT\", listen = \"ADDRESS:PORT\", or both")
+        }
+
+        if dialect == .skywave {
+            if table.has("connect"), table.has("listen") {
+                table.report(
+                    "listen", "given beside \"connect\": in dialect \"skywave\" one end dials and the other listens",
+                    allowed: "exactly one of them here, the other one at the peer")
+            }
+            for key in ["compression", "hold", "batch-bytes"] where table.has(key) {
+                table.report(
+                    key, "only used with dialect = \"xep\"", allowed: "level, hold and size in [peer.block]",
+                    showsValue: false)
+            }
         }
 
         let source = table.string("source", allowed: "an address of this machine")

@@ -1,3 +1,4 @@
+import Blocks
 import BridgeCore
 import NIOCore
 import ServerStreams
@@ -49,6 +50,7 @@ extension PeerPolicy {
         self.init(
             name: peer.name, localDomains: site.domains, remoteDomains: peer.domains,
             roomDomains: site.rooms + peer.rooms)
+        dialect = peer.linkDialect
         outboxBytes = peer.outbox.maximumBytes
         outboxStanzas = peer.outbox.maximumStanzas
         messageLifetime = peer.outbox.messageLifetime
@@ -56,5 +58,14 @@ extension PeerPolicy {
         presenceLifetime = peer.outbox.presenceLifetime
         batchBytes = peer.transport.batchBytes
         holdTime = peer.transport.hold
+    }
+}
+
+extension PeerConfiguration {
+    var linkDialect: LinkDialect {
+        switch dialect {
+        case .skywave: .skywave
+        case .xep: .xep
+        }
     }
 }

@@ -16,22 +16,26 @@ struct TwoSites {
     /// - Parameters:
     ///   - site: lines for both tables `[site]`.
     ///   - peer: lines for both tables `[[peer]]` after `[peer.transport]`.
+    ///   - dialect: of the link.
+    ///   - journal: mode of both journals.
     static func with(
-        site: String = "", peer: String = "",
+        site: String = "", peer: String = "", dialect: String = "xep", journal: String = "off",
         logger: Logger = Logger(label: "test") { StderrLogHandler(label: $0, level: .warning, format: .text) },
         _ body: (TwoSites) async throws -> Void
     ) async throws {
+        let site = "journal = { mode = \"\(journal)\" }\n" + site
         try await TemporaryDirectory.with { directory in
             let group = MultiThreadedEventLoopGroup(numberOfThreads: 1)
             let alpha = try await MiniServer.start(on: group)
             let bravo = try await MiniServer.start(on: group)
             let bravoBridge = try await RunningSite.start(
-                configuration("bravo", "alpha", bravo.port, directory, site, "listen = \"127.0.0.1:0\"\n" + peer),
+                configuration(
+                    "bravo", "alpha", bravo.port, directory, site, dialect, "listen = \"127.0.0.1:0\"\n" + peer),
                 on: group.next(), logger: logger)
             let port = bravoBridge.linkAddresses.first?.port ?? 0
             let alphaBridge = try await RunningSite.start(
                 configuration(
-                    "alpha", "bravo", alpha.port, directory, site, "connect = \"127.0.0.1:\(port)\"\n" + peer),
+                    "alpha", "bravo", alpha.port, directory, site, dialect, "connect = \"127.0.0.1:\(port)\"\n" + peer),
                 on: group.next(), logger: logger)
             if let address = alphaBridge.localAddresses.first { alpha.connect(to: address) }
             if let address = bravoBridge.localAddresses.first { bravo.connect(to: address) }
@@ -54,7 +58,8 @@ struct TwoSites {
     }
 
     static func configuration(
-        _ name: String, _ other: String, _ server: Int, _ directory: String, _ site: String, _ transport: String
+        _ name: String, _ other: String, _ server: Int, _ directory: String, _ site: String,
+        _ dialect: String, _ transport: String
     ) throws -> SiteConfiguration {
         try SiteConfiguration.parse(
             """
@@ -69,6 +74,7 @@ struct TwoSites {
             [[peer]]
             name = "\(other)"
             domains = ["\(other).example", "*.\(other).example"]
+            dialect = "\(dialect)"
             [peer.transport]
             kind = "tcp"
             insecure = true

@@ -1,0 +1,54 @@
+import NIOCore
+
+/// Reads `[peer.block]`.
+enum BlockReading {
+    static func block(_ table: TableReader?) -> BlockConfiguration {
+        var block = BlockConfiguration()
+        guard let table else { return block }
+        block.level = table.integer("level", in: 1...9) ?? block.level
+        block.size = table.size("size", in: 256...(256 << 10)) ?? block.size
+        block.hold = hold(table, size: block.size) ?? block.hold
+        if table.has("pad-to"), !table.isZero("pad-to") {
+            block.padTo = table.size("pad-to", in: 16...(16 << 10)) ?? block.padTo
+        }
+        if let file = table.path("dictionary", allowed: "the path of a dictionary") {
+            if let problem = DictionaryFile.problem(file) {
+                table.report("dictionary", problem, allowed: "a file that `skywave dictionary train` made")
+            } else {
+                block.dictionary = file
+            }
+        }
+        table.finish()
+        return block
+    }
+
+    private static func hold(_ table: TableReader, size: Int) -> BlockConfiguration.Hold? {
+        let allowed = """
+            "turn", a duration from 0ms to 1h as in "500ms", or a size from 1 to \(size) bytes as in "2KiB"
+            """
+        guard table.has("hold") else { return nil }
+        guard let text = table.string("hold", allowed: allowed) else { return nil }
+        if text == "turn" { return .turn }
+        if let duration = ConfigurationUnits.duration(text), (.zero ... .hours(1)).contains(duration) {
+            return .duration(duration)
+        }
+        if let bytes = ConfigurationUnits.size(text), (1...size).contains(bytes) { return .bytes(bytes) }
+        table.report("hold", "neither \"turn\" nor a duration nor a size in range", allowed: allowed)
+        return nil
+    }
+}
+
+/// Preset dictionaries as files.
+package enum DictionaryFile {
+    /// DEFLATE looks back no further (RFC 1951).
+    package static let maximumBytes = 32_768
+
+    /// What is wrong with a file as a dictionary, or `nil`.
+    static func problem(_ path: String) -> String? {
+        do throws(Files.Failure) {
+            return try Files.read(path, limit: maximumBytes).isEmpty ? "the file is empty" : nil
+        } catch {
+            return "cannot be read: \(error)"
+        }
+    }
+}
