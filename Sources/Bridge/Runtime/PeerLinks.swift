@@ -55,7 +55,7 @@ enum PeerLinks {
         var link = TCPLinkConfiguration(
             peer: peer.name, remote: transport.connect.map { .init(host: $0.host, port: $0.port) },
             listens: transport.listen != nil, security: security)
-        link.dialect = peer.linkDialect
+        link.dialect = peer.dialect == .skywave ? .skywave : .xep
         link.localAddress = transport.source
         link.policy.reconnectMinimum = transport.reconnectMinimum
         link.policy.reconnectMaximum = transport.reconnectMaximum

@@ -50,7 +50,7 @@ extension PeerPolicy {
         self.init(
             name: peer.name, localDomains: site.domains, remoteDomains: peer.domains,
             roomDomains: site.rooms + peer.rooms)
-        dialect = peer.linkDialect
+        dialect = peer.dialect == .skywave ? .skywave : .xep
         outboxBytes = peer.outbox.maximumBytes
         outboxStanzas = peer.outbox.maximumStanzas
         messageLifetime = peer.outbox.messageLifetime
@@ -58,14 +58,5 @@ extension PeerPolicy {
         presenceLifetime = peer.outbox.presenceLifetime
         batchBytes = peer.transport.batchBytes
         holdTime = peer.transport.hold
-    }
-}
-
-extension PeerConfiguration {
-    var linkDialect: LinkDialect {
-        switch dialect {
-        case .skywave: .skywave
-        case .xep: .xep
-        }
     }
 }
