@@ -83,14 +83,13 @@ extension SiteStateMachine {
     /// The kernel took so many more stanzas of this connection, the oldest first.
     package mutating func stanzasWritten(_ id: ConnectionID, count: Int, now: NIODeadline) {
         self.now = now
+        local.stanzasWritten(id, count: count, now: now)
     }
 
-    package mutating func connectionClosed(
-        _ id: ConnectionID, unsent: [Stanza] = [], reason: String? = nil, now: NIODeadline
-    ) {
+    package mutating func connectionClosed(_ id: ConnectionID, reason: String? = nil, now: NIODeadline) {
         self.now = now
         if dialled.remove(id) != nil { pressureChanged(id, isBlocked: false) }
-        local.connectionClosed(id, unsent: unsent, reason: reason, now: now)
+        local.connectionClosed(id, reason: reason, now: now)
     }
 
     /// Takes a stanza of a remote domain for the local server past all peers: for a probe.

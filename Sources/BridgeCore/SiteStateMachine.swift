@@ -131,10 +131,11 @@ package struct SiteStateMachine: ~Copyable {
     /// Carries out what stays within the site; the rest is for the runtime.
     private mutating func passOn(_ action: PeerAction, of peer: SitePeer) -> SiteAction? {
         switch action {
-        case .deliver(let stanza, _):
-            local.deliver(stanza, now: now)
+        case .deliver(let stanza, let id):
+            local.deliver(stanza, ticket: id.map { DeliveryTicket(peer: Int32(peer.number), id: $0) }, now: now)
             return nil
-        case .handled:
+        case .handled(let receipt):
+            local.stanzaHandled(receipt, now: now)
             return nil
         case .holdLink(let isHeld):
             hold(peer, .inbox, isHeld)
@@ -153,14 +154,18 @@ package struct SiteStateMachine: ~Copyable {
 
     private mutating func passOn(_ action: LocalAction) -> SiteAction? {
         switch action {
-        case .received(let stanza):
+        case .received(let stanza, let receipt):
             counters.stanzasFromServer &+= 1
-            guard configuration.routesStanzas else { return .local(action) }
+            guard configuration.routesStanzas else {
+                local.stanzaHandled(receipt, now: now)
+                return .local(action)
+            }
             guard let number = router.recipient(of: stanza) else {
+                local.stanzaHandled(receipt, now: now)
                 reply(to: stanza, .remoteServerNotFound)
                 return nil
             }
-            peers[number].machine.localStanzaReceived(stanza, receipt: nil, now: now)
+            peers[number].machine.localStanzaReceived(stanza, receipt: receipt, now: now)
             mark(peers[number])
             return nil
         case .oversize(let stub):
@@ -168,11 +173,26 @@ package struct SiteStateMachine: ~Copyable {
             guard configuration.routesStanzas else { return .local(action) }
             reply(to: stub, .policyViolation, type: .modify)
             return nil
-        case .undeliverable(let stanza, let condition, let type):
+        case .undeliverable(let stanza, let ticket, let condition, let type):
             guard configuration.routesStanzas else { return .local(action) }
-            guard let number = router.sender(of: stanza) else { return nil }
-            peers[number].machine.localDeliveryFailed(nil, stanza, condition, type, now: now)
+            guard let number = ticket.map({ Int($0.peer) }) ?? router.sender(of: stanza) else { return nil }
+            peers[number].machine.localDeliveryFailed(ticket?.id, stanza, condition, type, now: now)
             mark(peers[number])
+            return nil
+        case .delivered(let tickets):
+            delivered(tickets)
+            return nil
+        case .streamLost(let domain):
+            for peer in peers {
+                peer.machine.localStreamLost(domain, now: now)
+                mark(peer)
+            }
+            return nil
+        case .streamOpened(let domain):
+            for peer in peers {
+                peer.machine.localStreamOpened(domain, now: now)
+                mark(peer)
+            }
             return nil
         case .writeStanza:
             counters.stanzasToServer &+= 1
@@ -186,6 +206,18 @@ package struct SiteStateMachine: ~Copyable {
             return nil
         case .write, .startTLS, .restartReader, .authenticated, .dial, .close, .note:
             return .local(action)
+        }
+    }
+
+    /// Tells each peer which rows of its inbox are done with. Neighbours in a batch mostly have the same peer.
+    private mutating func delivered(_ tickets: [DeliveryTicket]) {
+        var rest = tickets[...]
+        while let first = rest.first {
+            let run = rest.prefix { $0.peer == first.peer }
+            let peer = peers[Int(first.peer)]
+            peer.machine.delivered(run.map(\.id), now: now)
+            mark(peer)
+            rest = rest.dropFirst(run.count)
         }
     }
 

@@ -35,6 +35,8 @@ package struct ComponentStreamStateMachine: ~Copyable {
     /// The server used this stream for another component's domain.
     private var carriesOthers = false
     private var refused: UInt64 = 0
+    /// Stanzas that came so far.
+    private var taken: UInt64 = 0
     package private(set) var deadline: NIODeadline?
     package private(set) var endReason: String?
 
@@ -100,7 +102,9 @@ package struct ComponentStreamStateMachine: ~Copyable {
         }
         switch self.state {
         case .open, .closing:
-            self.pass(stanza, as: .received(stanza), &actions)
+            self.taken += 1
+            let receipt = LocalReceipt(connection: self.connection.number, number: self.taken)
+            self.pass(stanza, as: .received(stanza, receipt), &actions)
         case .awaitingHeader, .awaitingHandshake:
             self.fail(.init(.notAuthorized, text: "stanzas before the handshake"), &actions)
         case .closed:

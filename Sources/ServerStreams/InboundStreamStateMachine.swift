@@ -61,6 +61,8 @@ package struct InboundStreamStateMachine: ~Copyable {
     var pendingPairs: [DomainPair] = []
     var refusals = 0
     var elementsBeforeAuthorization = 0
+    /// Stanzas that came so far.
+    var taken: UInt64 = 0
     /// When the stream ends if it is still doing what it does; `nil` while authorised.
     package internal(set) var deadline: NIODeadline?
     /// Why the stream ended or is about to, in words.
@@ -111,7 +113,9 @@ package struct InboundStreamStateMachine: ~Copyable {
             if stanza.kind == .other {
                 return self.elementReceived(stanza.root, actions: &actions)
             }
-            self.pass(stanza, as: .received(stanza), actions: &actions)
+            self.taken += 1
+            let receipt = LocalReceipt(connection: self.connection.number, number: self.taken)
+            self.pass(stanza, as: .received(stanza, receipt), actions: &actions)
             return .none
         case .negotiating:
             self.elementsBeforeAuthorization += 1

@@ -5,7 +5,7 @@ package import XMPP
 package enum LocalAction: Equatable, Sendable {
     /// Send stream-level XML.
     case write(ConnectionID, String)
-    /// Send a stanza. If the connection dies before the kernel had it, give it back with ``LocalSide/connectionClosed``.
+    /// Send a stanza. When the kernel has taken all of it, say so with ``LocalSide/stanzasWritten(_:count:now:)``.
     case writeStanza(ConnectionID, Stanza)
     /// Begin the TLS handshake on a connection, after what was written before has left in the clear.
     ///
@@ -20,12 +20,22 @@ package enum LocalAction: Equatable, Sendable {
     case dial(DialToken)
     /// Close the connection when everything written has left.
     case close(ConnectionID)
-    /// A stanza from the local server whose domains are proved.
-    case received(Stanza)
+    /// A stanza from the local server whose domains are proved. When the bridge has made it its own (committed or
+    /// answered), say so with ``LocalSide/stanzaHandled(_:now:)``: only then is it acknowledged.
+    case received(Stanza, LocalReceipt)
     /// A stanza over the size limit: its start tag alone, domains proved.
     case oversize(Stanza)
-    /// A stanza given to ``LocalSide/deliver(_:now:)`` that will not be delivered. Never an error stanza.
-    case undeliverable(Stanza, StanzaErrorCondition, StanzaErrorType)
+    /// The local server is responsible for these stanzas now: it acknowledged them (XEP-0198), or where it does not
+    /// speak that, the kernel took them.
+    case delivered([DeliveryTicket])
+    /// A stanza given to ``LocalSide/deliver(_:ticket:now:)`` that will not be delivered. Without a ticket never one that
+    /// may not be answered with an error; with a ticket any stanza, for its ticket has to be settled.
+    case undeliverable(Stanza, DeliveryTicket?, StanzaErrorCondition, StanzaErrorType)
+    /// A stream with this domain of the site was proved, the first one or the first one since the last loss.
+    case streamOpened(Domain)
+    /// A stream with this domain of the site broke: the server ended it with an error, or the connection died. What the
+    /// server knew of occupants may be gone. Not said of streams that are closed in good order.
+    case streamLost(Domain)
     /// Call ``LocalSide/deadlineReached(now:)`` at this time; replaces the time named before.
     case arm(NIODeadline)
     /// No time is awaited.

@@ -1,3 +1,4 @@
+import DequeModule
 import NIOCore
 import XMPP
 
@@ -35,6 +36,8 @@ class CarrierConnection: LocalConnection {
     /// When a stanza last went out.
     var lastStanza: NIODeadline
     var wasAuthorized = false
+    /// What was handed to the runtime and for which the server is not responsible yet, oldest first.
+    var sent: Deque<Delivery> = []
 
     override init(id: ConnectionID, now: NIODeadline) {
         self.lastStanza = now

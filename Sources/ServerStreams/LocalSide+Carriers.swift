@@ -150,9 +150,7 @@ extension LocalSide {
     }
 
     /// A stream of ours is gone: its routes get their unsent stanzas back and start again where they still have to.
-    mutating func carrierClosed(
-        _ carrier: CarrierConnection, _ endReason: String?, _ runtimeReason: String?, unsent: [Stanza]
-    ) {
+    mutating func carrierClosed(_ carrier: CarrierConnection, _ endReason: String?, _ runtimeReason: String?) {
         self.connections.removeValue(forKey: carrier.id)
         let known = endReason ?? "closed"
         let reason = runtimeReason.map { "\(known) (\(LocalNote.quoted($0)))" } ?? known
@@ -160,7 +158,8 @@ extension LocalSide {
         self.note(
             .streamClosed, .information, carrier.id,
             "the stream \(carrier.purpose) ended: \(reason)")
-        let homeless = self.putBack(unsent, among: routes)
+        let homeless = self.putBack(Array(carrier.sent), among: routes)
+        carrier.sent.removeAll()
         let livedShort = carrier.openedAt + .seconds(5) > self.now
         for route in routes {
             let wanted = route.wantsStream
@@ -177,7 +176,7 @@ extension LocalSide {
                 // A server that takes streams only to close them must not be dialled without pause.
                 route.backoff.failed(now: self.now, key: route.ordinal, configuration: self.configuration)
             }
-            if self.isShuttingDown { self.giveBackAll(route, .remoteServerTimeout) }
+            if self.isShuttingDown { self.leaveAll(route) }
             self.ensure(route)
         }
         self.putBackElsewhere(homeless)
@@ -187,28 +186,28 @@ extension LocalSide {
     /// Puts stanzas that never left back to the head of their queues, in their order.
     ///
     /// - Returns: those of pairs that had lost their place on the stream already.
-    private mutating func putBack(_ unsent: [Stanza], among routes: [Route]) -> [Stanza] {
+    private mutating func putBack(_ unsent: [Delivery], among routes: [Route]) -> [Delivery] {
         var rest = unsent
         for route in routes where !rest.isEmpty {
-            let own = rest.filter { route.carries($0) }
+            let own = rest.filter { route.carries($0.stanza) }
             guard !own.isEmpty else { continue }
-            rest.removeAll { route.carries($0) }
-            route.queue.putBack(own, expires: self.now + self.configuration.holdTime)
+            rest.removeAll { route.carries($0.stanza) }
+            route.queue.putBack(own)
             self.queuedStanzas += own.count
-            for stanza in own { self.queuedBytes += stanza.byteCount }
+            for delivery in own { self.queuedBytes += delivery.stanza.byteCount }
         }
         return rest
     }
 
     /// Finds a way for stanzas that never left and whose pair has no place on their stream any more.
-    private mutating func putBackElsewhere(_ unsent: [Stanza]) {
-        for stanza in unsent.reversed() {
+    private mutating func putBackElsewhere(_ unsent: [Delivery]) {
+        for delivery in unsent.reversed() {
             guard !self.isShuttingDown else {
-                self.giveBack(stanza, .remoteServerTimeout, .wait)
+                self.leave(delivery)
                 continue
             }
-            guard let route = self.knownRoute(for: stanza) ?? self.newRoute(for: stanza) else { continue }
-            _ = self.putBack([stanza], among: [route])
+            guard let route = self.knownRoute(for: delivery.stanza) ?? self.newRoute(for: delivery) else { continue }
+            _ = self.putBack([delivery], among: [route])
             if route.isAuthorized { self.markDrainable(route) } else { self.ensure(route) }
         }
     }
@@ -235,7 +234,7 @@ extension LocalSide {
         var oldest: (route: Route, carrier: OutboundConnection)?
         for route in self.routes.values {
             guard let carrier = route.carrier as? OutboundConnection, carrier.routes.count == 1, !route.wantsStream,
-                !carrier.machine.isBusy, carrier.isWritable,
+                !carrier.machine.isBusy, carrier.isWritable, carrier.sent.isEmpty,
                 carrier.lastStanza + self.configuration.silenceBeforeReplacement <= self.now
             else { continue }
             if let known = oldest {

@@ -155,13 +155,10 @@ extension LocalSide {
 
     /// The connection is gone, whoever ended it.
     ///
-    /// - Parameters:
-    ///   - unsent: stanzas of `writeStanza` that the kernel never took, in their order. They are delivered again, before
-    ///     anything newer.
-    ///   - reason: what the runtime knows about the end (a TLS alert, a reset), in plain words.
-    package mutating func connectionClosed(
-        _ id: ConnectionID, unsent: [Stanza] = [], reason: String? = nil, now: NIODeadline
-    ) {
+    /// What the server is not responsible for yet goes out again on the next stream, before anything newer.
+    ///
+    /// - Parameter reason: what the runtime knows about the end (a TLS alert, a reset), in plain words.
+    package mutating func connectionClosed(_ id: ConnectionID, reason: String? = nil, now: NIODeadline) {
         self.begin(now)
         switch self.connections[id] {
         case let inbound as InboundConnection:
@@ -173,11 +170,11 @@ extension LocalSide {
         case let outbound as OutboundConnection:
             outbound.machine.connectionClosed()
             let questions = outbound.machine.takeQuestions()
-            self.carrierClosed(outbound, outbound.machine.endReason, reason, unsent: unsent)
+            self.carrierClosed(outbound, outbound.machine.endReason, reason)
             for question in questions { self.askAgain(question) }
         case let component as ComponentConnection:
             component.machine.connectionClosed()
-            self.carrierClosed(component, component.machine.endReason, reason, unsent: unsent)
+            self.carrierClosed(component, component.machine.endReason, reason)
         default:
             break
         }

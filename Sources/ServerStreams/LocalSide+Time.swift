@@ -66,16 +66,15 @@ extension LocalSide {
     }
 
     private mutating func expire(_ route: Route) {
-        var expired = 0
-        while let stanza = route.queue.takeExpired(now: self.now) {
-            self.queuedBytes -= stanza.byteCount
+        let expired = route.queue.takeExpired(now: self.now)
+        guard !expired.isEmpty else { return }
+        for delivery in expired {
+            self.queuedBytes -= delivery.stanza.byteCount
             self.queuedStanzas -= 1
-            expired += 1
-            self.giveBack(stanza, .remoteServerTimeout, .wait)
+            self.giveBack(delivery, .remoteServerTimeout, .wait)
         }
-        guard expired > 0 else { return }
         let cause = route.lastError.map { "; last: \($0)" } ?? ""
-        let text = "\(expired) stanzas from \(route.description) waited too long for the local server\(cause)"
+        let text = "\(expired.count) stanzas from \(route.description) waited too long for the local server\(cause)"
         self.note(.queueExpired, .warning, nil, text)
         if !route.wantsStream, route.phase == .waiting || route.phase == .idle { self.removeIfIdle(route) }
     }
@@ -134,7 +133,7 @@ extension LocalSide {
             let questions = route.questions
             route.questions.removeAll()
             for question in questions { self.answer(question, .error(.remoteServerTimeout)) }
-            if !route.isAuthorized { self.giveBackAll(route, .remoteServerTimeout) }
+            if !route.isAuthorized { self.leaveAll(route) }
             if route.phase == .waiting || route.phase == .idle { self.removeIfIdle(route) }
         }
         for case let inbound as InboundConnection in self.sortedConnections() {
@@ -177,7 +176,7 @@ extension LocalSide {
 
     /// The time for writing is over: what still waits goes back.
     private mutating func endShutdown() {
-        for route in self.sortedRoutes() { self.giveBackAll(route, .remoteServerTimeout) }
+        for route in self.sortedRoutes() { self.leaveAll(route) }
         for connection in self.sortedConnections() {
             if let carrier = connection as? CarrierConnection { self.close(carrier) }
         }

@@ -13,9 +13,10 @@ package import XMPP
 /// ``nextAction()`` until it is `nil`. Stanzas are handed out one by one while their connection is writable, so the runtime
 /// reports ``writabilityChanged(_:isWritable:now:)`` even between two actions.
 ///
-/// Promises: a stanza given to ``deliver(_:now:)`` is written, or given back as `undeliverable`, or (an error stanza only)
-/// counted as discarded; the order per pair is kept across reconnections. Nothing is `received` before its pair was proved on
-/// the stream that it came on.
+/// Promises: of a stanza given to ``deliver(_:ticket:now:)`` with a ticket exactly one thing is reported, `delivered` or
+/// `undeliverable`, unless the bridge stops before (then it still lies in its inbox); without a ticket it is written, or
+/// given back as `undeliverable`, or (what may not be answered) counted as discarded. The order per pair is kept across
+/// reconnections. Nothing is `received` before its pair was proved on the stream that it came on.
 package struct LocalSide: ~Copyable {
     package let configuration: LocalSideConfiguration
     let secrets: any ServerStreamSecrets
@@ -50,7 +51,11 @@ package struct LocalSide: ~Copyable {
     /// How often something happened that may happen with every stanza.
     var floods: [LocalNote.Kind: UInt64] = [:]
 
-    package init(configuration: LocalSideConfiguration, secrets: any ServerStreamSecrets) {
+    /// - Parameter suspects: fingerprints (``XMPP/Stanza/fingerprint``) of what was taken from the server shortly before
+    ///   the last end of this bridge: the server may send it again.
+    package init(
+        configuration: LocalSideConfiguration, secrets: any ServerStreamSecrets, suspects: [UInt64] = []
+    ) {
         self.configuration = configuration
         self.secrets = secrets
         self.isComponent = configuration.attachment != .server
@@ -103,9 +108,13 @@ package struct LocalSide: ~Copyable {
     // MARK: Stanzas from the core
 
     /// Takes a stanza of a remote domain for the local server.
-    package mutating func deliver(_ stanza: Stanza, now: NIODeadline) {
+    ///
+    /// - Parameter ticket: what to call the stanza in `delivered` and `undeliverable`; `nil` for one that lies in nobody's
+    ///   inbox.
+    package mutating func deliver(_ stanza: Stanza, ticket: DeliveryTicket? = nil, now: NIODeadline) {
         self.now = now
-        guard let route = self.knownRoute(for: stanza) ?? self.newRoute(for: stanza) else { return }
+        let delivery = Delivery(stanza: stanza, ticket: ticket, expires: now + self.configuration.holdTime)
+        guard let route = self.knownRoute(for: stanza) ?? self.newRoute(for: delivery) else { return }
         guard route.queue.count < self.configuration.queuedStanzasPerPair,
             route.queue.bytes + stanza.byteCount <= self.configuration.queuedBytesPerPair,
             self.queuedBytes + stanza.byteCount <= self.configuration.queuedBytes
@@ -116,16 +125,16 @@ package struct LocalSide: ~Copyable {
                 let text = "the queue from \(route.description) is full; \(route.overflows) stanzas went back so far"
                 self.note(.queueOverflow, .warning, nil, text)
             }
-            self.giveBack(stanza, .resourceConstraint, .wait)
+            self.giveBack(delivery, .resourceConstraint, .wait)
             return
         }
         if self.isShuttingDown, !route.isAuthorized {
-            self.giveBack(stanza, .remoteServerTimeout, .wait)
+            self.leave(delivery)
             return
         }
         // The first one in a queue is the one that expires first.
         if route.queue.isEmpty, !route.isAuthorized || route.carrier?.isWritable == false { self.isTimerStale = true }
-        route.queue.append(stanza, expires: now + self.configuration.holdTime)
+        route.queue.append(delivery)
         self.queuedBytes += stanza.byteCount
         self.queuedStanzas += 1
         if route.isAuthorized {
@@ -144,17 +153,20 @@ package struct LocalSide: ~Copyable {
     }
 
     /// Finds or makes the route of a stanza; gives the stanza back where there can be none.
-    mutating func newRoute(for stanza: Stanza) -> Route? {
+    mutating func newRoute(for delivery: Delivery) -> Route? {
+        let stanza = delivery.stanza
         guard stanza.kind != .other, let remote = stanza.fromDomain, let local = stanza.toDomain else {
             self.noteFlood(.stanzaDiscarded, .warning, "a stanza without valid addresses cannot be delivered")
+            if delivery.ticket != nil { self.giveBack(delivery, .jidMalformed, .modify) }
             return nil
         }
         guard self.configuration.standsInFor(remote) else {
             self.noteFlood(.stanzaDiscarded, .warning, "the bridge does not stand in for \(remote)")
+            if delivery.ticket != nil { self.giveBack(delivery, .forbidden, .auth) }
             return nil
         }
         guard self.configuration.isLocal(local) else {
-            self.giveBack(stanza, .remoteServerNotFound, .cancel)
+            self.giveBack(delivery, .remoteServerNotFound, .cancel)
             return nil
         }
         let key: RouteKey
@@ -164,7 +176,7 @@ package struct LocalSide: ~Copyable {
         }
         guard let route = self.route(key) else {
             self.noteFlood(.queueOverflow, .warning, "too many pairs of domains want to reach the local server")
-            self.giveBack(stanza, .resourceConstraint, .wait)
+            self.giveBack(delivery, .resourceConstraint, .wait)
             return nil
         }
         return route
@@ -199,10 +211,11 @@ package struct LocalSide: ~Copyable {
 
     private mutating func nextStanza() -> LocalAction? {
         while let route = self.drainable.first {
-            if route.isAuthorized, let carrier = route.carrier, carrier.isWritable, let stanza = self.dequeue(route) {
+            if route.isAuthorized, let carrier = route.carrier, carrier.isWritable, let delivery = self.dequeue(route) {
                 carrier.lastStanza = self.now
                 carrier.lastSent = self.now
-                return .writeStanza(carrier.id, stanza)
+                carrier.sent.append(delivery)
+                return .writeStanza(carrier.id, delivery.stanza)
             }
             self.drainable.removeFirst()
             route.isDrainable = false
@@ -211,29 +224,42 @@ package struct LocalSide: ~Copyable {
         return nil
     }
 
-    mutating func dequeue(_ route: Route) -> Stanza? {
-        guard let stanza = route.queue.takeFirst() else { return nil }
-        self.queuedBytes -= stanza.byteCount
+    mutating func dequeue(_ route: Route) -> Delivery? {
+        guard let delivery = route.queue.takeFirst() else { return nil }
+        self.queuedBytes -= delivery.stanza.byteCount
         self.queuedStanzas -= 1
-        return stanza
+        return delivery
     }
 
     /// Gives everything that waits on a route back to the core.
     mutating func giveBackAll(_ route: Route, _ condition: StanzaErrorCondition) {
-        while let stanza = self.dequeue(route) {
-            self.giveBack(stanza, condition, condition.defaultType)
+        while let delivery = self.dequeue(route) {
+            self.giveBack(delivery, condition, condition.defaultType)
         }
+    }
+
+    /// The bridge stops: what waits on a route goes back where nobody else knows of it.
+    mutating func leaveAll(_ route: Route) {
+        while let delivery = self.dequeue(route) { self.leave(delivery) }
+    }
+
+    /// The bridge stops before the stanza was delivered. One with a ticket lies in its inbox and is delivered after the
+    /// next start; saying anything of it now would be the end of it.
+    mutating func leave(_ delivery: Delivery) {
+        guard delivery.ticket == nil else { return }
+        self.giveBack(delivery, .remoteServerTimeout, .wait)
     }
 
     /// Gives a stanza back to the core, unless nobody may be told: an error or an answer is never answered with an error
     /// (RFC 6120 §8.2.3, §8.3.1).
-    mutating func giveBack(_ stanza: Stanza, _ condition: StanzaErrorCondition, _ type: StanzaErrorType) {
-        guard !stanza.isError, !stanza.isIQAnswer else {
+    mutating func giveBack(_ delivery: Delivery, _ condition: StanzaErrorCondition, _ type: StanzaErrorType) {
+        let stanza = delivery.stanza
+        guard delivery.ticket != nil || (!stanza.isError && !stanza.isIQAnswer) else {
             let text = "an answer of \(stanza.byteCount) bytes was dropped: \(condition.rawValue)"
             self.noteFlood(.stanzaDiscarded, .information, text)
             return
         }
-        self.actions.append(.undeliverable(stanza, condition, type))
+        self.actions.append(.undeliverable(stanza, delivery.ticket, condition, type))
     }
 
     // MARK: Notes

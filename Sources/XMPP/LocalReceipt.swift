@@ -24,12 +24,3 @@ package struct DeliveryTicket: Hashable, Sendable {
         self.id = id
     }
 }
-
-extension Stanza {
-    /// A hash of all canonical bytes, the same in every process; nil for a stanza without `id`, which cannot be told from
-    /// another of the same words.
-    package var fingerprint: UInt64? {
-        guard fields.id.start != 0 else { return nil }
-        return storage.value.withBytes { $0.hash }
-    }
-}

@@ -48,7 +48,7 @@ import XMPP
     func received() {
         var side = self.opened()
         let good = element("<message to='b@hq.example' from='a@ship.example'><body>x</body></message>", component: true)
-        #expect(side.receive(1, good) == [.received(good)])
+        #expect(side.receive(1, good).received == [good])
         for (from, to) in [
             ("a@evil.example", "b@hq.example"), ("a@ship.example", "b@rooms.hq.example"),
             ("b@hq.example", "b@hq.example"),
@@ -72,7 +72,7 @@ import XMPP
             _ = side.receive(number, element("<handshake/>", component: true))
         }
         let astray = element("<message to='r@rooms.hq.example' from='a@ship.example'/>", component: true)
-        for _ in 0..<3 { #expect(side.receive(1, astray) == [.received(astray)]) }
+        for _ in 0..<3 { #expect(side.receive(1, astray).received == [astray]) }
         #expect(side.noted(.componentShared).count == 1)
         // What goes out still takes the stream of its own domain.
         let reply = message(from: "r@rooms.hq.example", to: "a@ship.example")
@@ -135,8 +135,9 @@ import XMPP
         let stanzas = (0..<4).map { message(from: "b@hq.example", to: "a@ship.example", "\($0)") }
         _ = side.deliver(stanzas[0])
         _ = side.deliver(stanzas[1])
+        _ = side.written(1, 1)
         _ = side.wait(20)
-        #expect(side.closed(1, unsent: [stanzas[1]]).dials == [1])
+        #expect(side.closed(1).dials == [1])
         _ = side.deliver(stanzas[2])
         _ = side.dialed(1, 2)
         _ = side.open(2, from: nil, to: nil, id: "y", version: nil, namespace: XMLNamespace.component)

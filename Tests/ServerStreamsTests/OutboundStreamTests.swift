@@ -197,7 +197,7 @@ import XMPP
             "<db:result from='ship.example' to='hq.example' type='error'><error type='cancel'>"
                 + "<item-not-found xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/></error></db:result>")
         #expect(
-            actions.contains(.undeliverable(Self.stanza, .remoteServerTimeout, .wait)))
+            actions.contains(.undeliverable(Self.stanza, nil, .remoteServerTimeout, .wait)))
         #expect(side.side.snapshot.queues.first?.lastError?.contains("item-not-found") == true)
         // The next one waits for the pause, then tries again.
         _ = side.closed(1)

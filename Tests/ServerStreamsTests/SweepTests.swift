@@ -132,6 +132,6 @@ import XMPP
         #expect(closed == Array(2...996))
         #expect(side.side.snapshot.streams.filter { $0.direction == .inbound }.map(\.connection.number) == [1, 997, 998, 999])
         let stanza = message(from: "a@ship.example", to: "b@hq.example")
-        #expect(side.receive(1, stanza) == [.received(stanza)])
+        #expect(side.receive(1, stanza).received == [stanza])
     }
 }

@@ -1,11 +1,10 @@
-import DequeModule
 import NIOCore
 import ServerStreams
 import TLS
 import XMPP
 
-/// One TCP connection between the bridge and the server of its site: reader, bytes that wait for the end of the turn,
-/// and the stanzas that the kernel has not taken yet.
+/// One TCP connection between the bridge and the server of its site: reader, bytes that wait for the end of the turn, and
+/// how many stanzas the kernel has taken.
 ///
 /// What is written in one turn of the event loop leaves in one write. Confined to the event loop of its channel.
 final class LocalConnection {
@@ -17,10 +16,12 @@ final class LocalConnection {
 
     /// Written in this turn, not yet given to the channel.
     private var outgoing = ByteBuffer()
-    /// The stanzas within `outgoing`.
-    private var stanzas: [Stanza] = []
-    /// The stanzas of each write that the channel has not finished, oldest first.
-    private var unfinished: Deque<[Stanza]> = []
+    /// Where in `outgoing` each stanza ends.
+    private var ends: [Int] = []
+    /// Stanzas that the kernel took whole and that nobody was told of yet.
+    private var taken = 0
+    /// Called when the kernel has taken the first stanza that nobody was told of; at times from within ``flush()``.
+    var onTaken: (() -> Void)?
     /// TLS is being negotiated: whatever was read in the clear after the request for it is nobody's.
     private(set) var isSecuring = false
     private(set) var isClosing = false
@@ -77,10 +78,10 @@ final class LocalConnection {
     }
 
     func write(_ stanza: Stanza) {
-        // A connection that is closing gives the stanza back at its end.
-        stanzas.append(stanza)
+        // On a connection that is closing it is never taken, so the local side sends it again on the next one.
         guard !isClosing else { return }
         stanza.write(to: &outgoing)
+        ends.append(outgoing.writerIndex)
         if outgoing.readableBytes >= LocalConnection.flushBytes { flush() }
     }
 
@@ -90,20 +91,29 @@ final class LocalConnection {
         let bytes = outgoing
         // A buffer whose bytes are on their way is not reused: that would copy them.
         outgoing = channel.allocator.buffer(capacity: min(bytes.readableBytes * 2, LocalConnection.flushBytes))
-        unfinished.append(stanzas)
-        stanzas = []
-        let written = channel.eventLoop.makePromise(of: Void.self)
-        written.futureResult.assumeIsolated().whenSuccess { _ = self.unfinished.popFirst() }
-        channel.writeAndFlush(bytes, promise: written)
+        var rest = bytes
+        // One write per stanza and one system call for all: a server that dies in the middle leaves no doubt which ones
+        // the kernel took whole. The slices share the buffer.
+        for end in ends {
+            guard let slice = rest.readSlice(length: end - rest.readerIndex) else { break }
+            let written = channel.eventLoop.makePromise(of: Void.self)
+            written.futureResult.assumeIsolated().whenSuccess { self.stanzaTaken() }
+            channel.write(slice, promise: written)
+        }
+        ends.removeAll(keepingCapacity: true)
+        if rest.readableBytes > 0 { channel.write(rest, promise: nil) }
+        channel.flush()
     }
 
-    /// All stanzas that the kernel never took, oldest first; empty afterwards.
-    func takeUnsent() -> [Stanza] {
-        defer {
-            unfinished = []
-            stanzas = []
-        }
-        return unfinished.flatMap { $0 } + stanzas
+    private func stanzaTaken() {
+        taken += 1
+        if taken == 1 { onTaken?() }
+    }
+
+    /// How many more stanzas the kernel took since the last call, each one whole.
+    func takeTaken() -> Int {
+        defer { taken = 0 }
+        return taken
     }
 
     // MARK: TLS and the end

@@ -49,9 +49,9 @@ extension SiteRuntime {
         case .dial(let token): dial(token)
         case .close(let id): connections[id]?.close(within: .seconds(5))
         case .note(let note): log(note)
-        case .received(let stanza): probe?.received(stanza)
-        case .undeliverable(let stanza, let condition, _): probe?.undeliverable(stanza, condition)
-        case .oversize, .arm, .disarm: break
+        case .received(let stanza, _): probe?.received(stanza)
+        case .undeliverable(let stanza, _, let condition, _): probe?.undeliverable(stanza, condition)
+        case .oversize, .delivered, .streamOpened, .streamLost, .arm, .disarm: break
         }
     }
 

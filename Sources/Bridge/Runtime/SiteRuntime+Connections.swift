@@ -14,7 +14,9 @@ extension SiteRuntime {
     func makeConnection(_ channel: any Channel, isDialled: Bool) -> LocalConnection {
         let id = ConnectionID(number: nextConnection)
         nextConnection += 1
-        return LocalConnection(id: id, channel: channel, isDialled: isDialled, limits: localLimits)
+        let connection = LocalConnection(id: id, channel: channel, isDialled: isDialled, limits: localLimits)
+        connection.onTaken = { [unowned self, unowned connection] in stanzasTaken(connection) }
+        return connection
     }
 
     /// A connection came in on the local listener. Throws to have it closed.
@@ -135,12 +137,26 @@ extension SiteRuntime {
         if !isDraining { endTurn() }
     }
 
+    /// The kernel took stanzas of a connection; the local side hears of it at the end of the turn, of all at once.
+    func stanzasTaken(_ connection: LocalConnection) {
+        taken.append(connection)
+        endTurn()
+    }
+
+    func reportTaken() {
+        guard !taken.isEmpty else { return }
+        for connection in taken {
+            site.stanzasWritten(connection.id, count: connection.takeTaken(), now: .now())
+        }
+        taken.removeAll(keepingCapacity: true)
+    }
+
     func connectionEnded(_ connection: LocalConnection) {
         guard connections.removeValue(forKey: connection.id) != nil else { return }
         if let place = connection.admission { admission.release(place) }
         connection.admission = nil
-        site.connectionClosed(
-            connection.id, unsent: connection.takeUnsent(), reason: connection.failure, now: .now())
+        site.stanzasWritten(connection.id, count: connection.takeTaken(), now: .now())
+        site.connectionClosed(connection.id, reason: connection.failure, now: .now())
         endTurn()
     }
 

@@ -32,6 +32,8 @@ final class SiteRuntime {
 
     var timer: Scheduled<Void>?
     var written: [LocalConnection] = []
+    /// Connections of which the kernel took stanzas that the local side has not heard of.
+    var taken: [LocalConnection] = []
     var isDraining = false
     var isFlushing = false
     /// A turn was to be ended while actions were being carried out, for instance because one closed a connection.
@@ -75,6 +77,7 @@ final class SiteRuntime {
         isFlushing = true
         repeat {
             isTurnWanted = false
+            reportTaken()
             drain()
             site.turnEnded(now: .now())
             drain()

@@ -203,8 +203,8 @@ private struct Driver: ~Copyable {
             case .restartReader(let id): self.readers[id]?.reset()
             case .authenticated(let id): self.readers[id]?.setLimits(.local)
             case .dial(let token): self.dials.append(token)
-            case .received(let stanza), .oversize(let stanza): self.check(stanza, on: current)
-            case .undeliverable(let stanza, _, _):
+            case .received(let stanza, _), .oversize(let stanza): self.check(stanza, on: current)
+            case .undeliverable(let stanza, _, _, _):
                 if stanza.isError { self.violation = "an error for an error" }
             case .writeStanza, .startTLS, .close, .arm, .disarm, .note: break
             }

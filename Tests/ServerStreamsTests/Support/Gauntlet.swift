@@ -273,7 +273,9 @@ struct Gauntlet: ~Copyable {
         let unsent = Array(written.suffix(Int.random(in: 0...written.count, using: &self.generator)))
         self.settled -= unsent.count
         self.log("closed \(number), \(unsent.count) unsent")
-        self.side.connectionClosed(ConnectionID(number: number), unsent: unsent, now: self.now)
+        let id = ConnectionID(number: number)
+        self.side.stanzasWritten(id, count: written.count - unsent.count, now: self.now)
+        self.side.connectionClosed(id, now: self.now)
         self.lastWritten[number] = nil
         self.proved = self.proved.filter { $0.connection != number }
         self.writable = self.writable.filter { $0.connection != number }
@@ -294,7 +296,7 @@ struct Gauntlet: ~Copyable {
                 }
                 let isComponent = self.configuration.attachment != .server
                 if !isAllowed, !isComponent { self.violate("wrote a stanza that nobody authorised on \(id)") }
-            case .received(let stanza), .oversize(let stanza):
+            case .received(let stanza, _), .oversize(let stanza):
                 self.receivedCount += 1
                 let isProved = self.proved.contains {
                     $0.connection == number && stanza.fromDomainEquals($0.pair.local)
@@ -308,7 +310,7 @@ struct Gauntlet: ~Copyable {
                     self.violate("received a foreign stanza")
                     continue
                 }
-            case .undeliverable(let stanza, _, _):
+            case .undeliverable(let stanza, _, _, _):
                 self.settled += 1
                 if stanza.isError || stanza.isIQAnswer { self.violate("an error for an error") }
             case .note(let note):
@@ -322,7 +324,7 @@ struct Gauntlet: ~Copyable {
                 self.encrypted.insert(id.number)
             case .restartReader(let id), .authenticated(let id):
                 self.refuseClosed(id.number, "action")
-            case .arm, .disarm: break
+            case .arm, .disarm, .delivered, .streamOpened, .streamLost: break
             }
         }
     }

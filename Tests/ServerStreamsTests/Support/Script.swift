@@ -118,7 +118,7 @@ struct Transcript: ~Copyable {
             case .arm(let deadline): self.timer = deadline
             case .disarm: self.timer = nil
             case .write, .writeStanza, .startTLS, .restartReader, .authenticated, .dial, .close, .received, .oversize,
-                .undeliverable:
+                .undeliverable, .delivered, .streamOpened, .streamLost:
                 new.append(action)
             }
         }
@@ -154,8 +154,14 @@ struct Transcript: ~Copyable {
         return self.draw()
     }
 
-    mutating func deliver(_ stanza: Stanza) -> [LocalAction] {
-        self.side.deliver(stanza, now: self.now)
+    mutating func deliver(_ stanza: Stanza, ticket: UInt64? = nil) -> [LocalAction] {
+        self.side.deliver(stanza, ticket: ticket.map { DeliveryTicket(peer: 1, id: $0) }, now: self.now)
+        return self.draw()
+    }
+
+    /// The kernel took this many stanzas.
+    mutating func written(_ number: UInt64, _ count: Int) -> [LocalAction] {
+        self.side.stanzasWritten(ConnectionID(number: number), count: count, now: self.now)
         return self.draw()
     }
 
@@ -170,8 +176,8 @@ struct Transcript: ~Copyable {
         return self.draw()
     }
 
-    mutating func closed(_ number: UInt64, unsent: [Stanza] = []) -> [LocalAction] {
-        self.side.connectionClosed(ConnectionID(number: number), unsent: unsent, now: self.now)
+    mutating func closed(_ number: UInt64) -> [LocalAction] {
+        self.side.connectionClosed(ConnectionID(number: number), now: self.now)
         return self.draw()
     }
 
@@ -208,7 +214,7 @@ extension [LocalAction] {
     }
 
     var received: [Stanza] {
-        self.compactMap { if case .received(let stanza) = $0 { stanza } else { nil } }
+        self.compactMap { if case .received(let stanza, _) = $0 { stanza } else { nil } }
     }
 
     var dials: [UInt64] {
@@ -221,7 +227,7 @@ extension [LocalAction] {
 
     var undeliverable: [(stanza: Stanza, condition: StanzaErrorCondition)] {
         self.compactMap {
-            if case .undeliverable(let stanza, let condition, _) = $0 { (stanza, condition) } else { nil }
+            if case .undeliverable(let stanza, _, let condition, _) = $0 { (stanza, condition) } else { nil }
         }
     }
 }

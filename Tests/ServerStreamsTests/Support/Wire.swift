@@ -74,7 +74,10 @@ struct Wire: ~Copyable {
         while let action = self.with(which, { $0.nextAction() }) {
             switch action {
             case .write(let id, let xml): self.send(which, id, Array(xml.utf8))
-            case .writeStanza(let id, let stanza): self.send(which, id, Array(stanza.text.utf8))
+            case .writeStanza(let id, let stanza):
+                self.send(which, id, Array(stanza.text.utf8))
+                let now = self.now
+                self.with(which) { $0.stanzasWritten(id, count: 1, now: now) }
             case .startTLS(let id, _, let domain, _): self.startTLS(which, id, domain)
             case .restartReader(let id):
                 guard let end = self.end(which, id) else { continue }
@@ -83,11 +86,15 @@ struct Wire: ~Copyable {
             case .authenticated(let id): self.end(which, id)?.reader.setLimits(.local)
             case .dial(let token): self.dial(which, token)
             case .close(let id): self.close(which, id)
-            case .received(let stanza): self.received[which]?.append(stanza)
+            case .received(let stanza, let receipt):
+                self.received[which]?.append(stanza)
+                let now = self.now
+                self.with(which) { $0.stanzaHandled(receipt, now: now) }
             case .oversize(let stub): self.received[which]?.append(stub)
-            case .undeliverable(let stanza, _, _): self.undeliverable[which]?.append(stanza)
+            case .undeliverable(let stanza, _, _, _): self.undeliverable[which]?.append(stanza)
             case .arm(let deadline): self.timers[which] = deadline
             case .disarm: self.timers[which] = nil
+            case .delivered, .streamOpened, .streamLost: break
             case .note(let note): self.notes[which]?.append(note)
             }
         }
