@@ -7,13 +7,13 @@ package import NIOCore
 package struct LinkBackOff: Equatable, Sendable {
     private let minimum: Int64
     private let maximum: Int64
-    private var random: UInt64
+    private var random: LinkRandom
 
     /// - Parameter seed: start of the sequence of random numbers; equal seeds give equal waits.
     package init(minimum: TimeAmount, maximum: TimeAmount, seed: UInt64) {
         self.minimum = max(minimum.nanoseconds, 1)
         self.maximum = max(maximum.nanoseconds, self.minimum)
-        random = seed
+        random = LinkRandom(seed: seed)
     }
 
     /// The wait after `failures` failures in a row, 0 after a connection that had worked: at most twice the minimum at
@@ -26,15 +26,6 @@ package struct LinkBackOff: Equatable, Sendable {
         }
         let low = max(minimum, step / 2)
         let width = UInt64(step - low) + 1
-        return .nanoseconds(low + Int64(nextRandom() % width))
-    }
-
-    /// SplitMix64: enough to spread waits; nothing secret hangs on it.
-    private mutating func nextRandom() -> UInt64 {
-        random &+= 0x9E37_79B9_7F4A_7C15
-        var mixed = random
-        mixed = (mixed ^ (mixed >> 30)) &* 0xBF58_476D_1CE4_E5B9
-        mixed = (mixed ^ (mixed >> 27)) &* 0x94D0_49BB_1331_11EB
-        return mixed ^ (mixed >> 31)
+        return .nanoseconds(low + Int64(random.next() % width))
     }
 }

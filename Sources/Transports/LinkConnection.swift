@@ -7,7 +7,7 @@ import XMPP
 protocol LinkConnectionOwner: AnyObject {
     /// TCP is up on a plain link, or the TLS handshake is done. The owner opens the connection or drops it.
     func connectionReady(_ connection: LinkConnection, certificate: CertificateIdentities?)
-    /// Bytes wait for ``LinkConnection/nextEvent()``.
+    /// Bytes wait for ``LinkConnection/nextItem()``.
     func connectionReadable(_ connection: LinkConnection)
     /// Nothing more comes or goes; what has arrived can still be read.
     func connectionEnded(_ connection: LinkConnection, _ reason: LinkEnd)
@@ -21,10 +21,19 @@ final class LinkConnection: ChannelInboundHandler {
     typealias InboundIn = ByteBuffer
     typealias OutboundOut = ByteBuffer
 
+    /// What came in.
+    enum Item {
+        case stream(StreamEvent)
+        case block(ByteBuffer)
+        /// What came is no block; nothing more comes.
+        case noBlock(BlockError)
+    }
+
     private enum Phase {
         /// Nobody knows who the peer is; no byte of content may come.
         case unidentified
-        case open(LinkStreamDecoder, LinkStreamEncoder)
+        case stanzas(LinkStreamDecoder, LinkStreamEncoder)
+        case blocks
         /// Dropped or failed: whatever comes is ignored.
         case over
     }
@@ -37,11 +46,14 @@ final class LinkConnection: ChannelInboundHandler {
     var id: LinkConnectionID?
     var since = NIODeadline.now()
     var description = ""
+    /// The first block also tells whether the peer speaks our version.
+    var hasBroughtBlocks = false
 
     private var context: ChannelHandlerContext?
     private var phase = Phase.unidentified
     /// Received, not given to the decoder yet.
     private var unread = ByteBuffer()
+    private var cutter = BlockCutter(maximumBytes: 0)
     private var unreadLimit = Int.max
     private var isRetired = false
     private var farewellBytes = 0
@@ -71,11 +83,17 @@ final class LinkConnection: ChannelInboundHandler {
     /// The peer is known: from now on its bytes are read.
     func open(_ configuration: TCPLinkConfiguration) {
         guard case .unidentified = phase else { return }
-        phase = .open(
-            LinkStreamDecoder(
-                compression: configuration.compression != nil, limits: configuration.limits,
-                inflateLimits: configuration.inflateLimits),
-            LinkStreamEncoder(compression: configuration.compression, inflateLimits: configuration.inflateLimits))
+        switch configuration.dialect {
+        case .xep:
+            phase = .stanzas(
+                LinkStreamDecoder(
+                    compression: configuration.compression != nil, limits: configuration.limits,
+                    inflateLimits: configuration.inflateLimits),
+                LinkStreamEncoder(compression: configuration.compression, inflateLimits: configuration.inflateLimits))
+        case .skywave:
+            phase = .blocks
+            cutter = BlockCutter(maximumBytes: configuration.maximumBlockBytes)
+        }
         farewellBytes = configuration.farewellBytes
         if let context {
             let options = context.channel.syncOptions
@@ -87,14 +105,23 @@ final class LinkConnection: ChannelInboundHandler {
         }
     }
 
-    /// The next event of what has arrived; nil when more bytes are needed.
-    func nextEvent() -> StreamEvent? {
-        guard case .open(let decoder, _) = phase else { return nil }
-        if let event = decoder.nextEvent() { return event }
-        guard unread.readableBytes > 0 else { return nil }
-        decoder.read(&unread)
-        unread.clear()
-        return decoder.nextEvent()
+    /// The next of what has arrived; nil when more bytes are needed.
+    func nextItem() -> Item? {
+        switch phase {
+        case .unidentified, .over: return nil
+        case .stanzas(let decoder, _):
+            if let event = decoder.nextEvent() { return .stream(event) }
+            guard unread.readableBytes > 0 else { return nil }
+            decoder.read(&unread)
+            unread.clear()
+            return decoder.nextEvent().map { .stream($0) }
+        case .blocks:
+            do throws(BlockError) {
+                return try cutter.next().map { .block($0) }
+            } catch {
+                return .noBlock(error)
+            }
+        }
     }
 
     func setReading(_ isReading: Bool) {
@@ -127,6 +154,28 @@ final class LinkConnection: ChannelInboundHandler {
         _ = write(reserving: 512) { $0.encodeError(error, into: &$1) }
     }
 
+    /// Writes one block.
+    ///
+    /// - Returns: done when the kernel has all of it; nil when the connection is over.
+    func write(_ block: ByteBuffer) -> EventLoopFuture<Void>? {
+        guard let context, case .blocks = phase else { return nil }
+        return flush(block, context)
+    }
+
+    /// Tells the peer which version is spoken here. What else it says is ignored, so that it can read the answer before
+    /// the connection ends.
+    func writeRefusal() {
+        var header = BlockHeader(session: 0, acknowledgedSession: 0, acknowledgedNormal: 0)
+        header.opening = .refusal(.version(BlockOpening.version))
+        var block = ByteBuffer()
+        header.encode(into: &block)
+        _ = write(block)
+        phase = .over
+        unread = ByteBuffer()
+        cutter = BlockCutter(maximumBytes: 0)
+        retire()
+    }
+
     /// Ends the connection when everything is written.
     func close() {
         guard let context else { return }
@@ -143,15 +192,20 @@ final class LinkConnection: ChannelInboundHandler {
     func drop() {
         phase = .over
         unread = ByteBuffer()
+        cutter = BlockCutter(maximumBytes: 0)
         context?.close(promise: nil)
     }
 
     private func write(
         reserving bytes: Int, _ encode: (LinkStreamEncoder, inout ByteBuffer) -> Void
     ) -> EventLoopFuture<Void>? {
-        guard let context, case .open(_, let encoder) = phase else { return nil }
+        guard let context, case .stanzas(_, let encoder) = phase else { return nil }
         var buffer = context.channel.allocator.buffer(capacity: bytes)
         encode(encoder, &buffer)
+        return flush(buffer, context)
+    }
+
+    private func flush(_ buffer: ByteBuffer, _ context: ChannelHandlerContext) -> EventLoopFuture<Void> {
         let promise = context.eventLoop.makePromise(of: Void.self)
         context.writeAndFlush(wrapOutboundOut(buffer), promise: promise)
         promise.futureResult.assumeIsolated().whenFailure { self.record($0) }
@@ -186,9 +240,12 @@ final class LinkConnection: ChannelInboundHandler {
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {
         var bytes = unwrapInboundIn(data)
         switch phase {
-        case .open:
+        case .stanzas:
             if unread.readableBytes == 0 { unread = bytes } else { unread.writeBuffer(&bytes) }
             if unread.readableBytes > unreadLimit { return abort() }
+            owner?.connectionReadable(self)
+        case .blocks:
+            cutter.append(&bytes)
             owner?.connectionReadable(self)
         case .unidentified: drop()
         case .over: break

@@ -1,3 +1,4 @@
+package import Blocks
 package import XMPP
 
 /// Why a connection of a link ended, or did not come about.
@@ -6,6 +7,14 @@ package enum LinkEnd: Equatable, Sendable {
     case closedByPeer
     /// The connection ended in between: no closing tag came before the end of the stream.
     case cut
+    /// The end of a connection that carried blocks. The protocol has no farewell: nothing depends on one.
+    case endedByPeer
+    /// What came is no block, or one that is too large.
+    case badBlock(BlockError)
+    /// The versions of the link protocol differ; the peer's where it is known.
+    case otherVersion(own: UInt8, peer: UInt8?)
+    /// The bridge ended a link with blocks because the peer broke a rule. (XEP-0361 tells the peer: ``errorSent(_:)``.)
+    case agreementBroken(StreamError)
     /// The peer's TCP refused to go on.
     case reset
     /// What was sent stayed unacknowledged for longer than `dead-after`.
@@ -23,6 +32,16 @@ package enum LinkEnd: Equatable, Sendable {
     /// Any other reason: a plain sentence without a final stop.
     case failed(String)
 
+    /// Why a link with blocks was ended by the bridge itself.
+    init(ownVerdict error: StreamError) {
+        self =
+            switch error.condition {
+            case .connectionTimeout: .silent
+            case .unsupportedVersion: .otherVersion(own: BlockOpening.version, peer: nil)
+            default: .agreementBroken(error)
+            }
+    }
+
     /// One plain sentence on what happened and what to do about it.
     package var sentence: String {
         switch self {
@@ -30,6 +49,20 @@ package enum LinkEnd: Equatable, Sendable {
         case .cut:
             "The connection ended without the closing tag: the peer was killed, refused us, or a device in between "
                 + "dropped it. If this repeats, read the peer's log and compare addresses and certificates."
+        case .endedByPeer:
+            "The peer ended the connection: its bridge was stopped, restarted or refused us. If this repeats, read the "
+                + "peer's log and compare addresses and certificates."
+        case .badBlock(.tooLarge(let what)):
+            "The peer announced \(what); make the block sizes of both sites agree."
+        case .badBlock(let error):
+            "What the peer sends is no block of the link protocol (\(Self.name(error))); compare the versions and see that both "
+                + "peering agreements say dialect = \"skywave\"."
+        case .otherVersion(let own, let peer):
+            "This bridge speaks version \(own) of the link protocol and the peer "
+                + (peer.map { "version \($0)" } ?? "another one") + "; install the same release of Skywave at both ends."
+        case .agreementBroken(let error):
+            "The peer broke a rule (\(error.condition.rawValue)\(Self.quoted(error.text))) and the link was ended; compare "
+                + "versions and peering agreements of both sites."
         case .reset: "The peer's machine reset the connection; look whether the peer's bridge was restarted."
         case .silent:
             "Nothing of what was sent was acknowledged within dead-after; check the bearer, or raise dead-after if the "
@@ -44,6 +77,15 @@ package enum LinkEnd: Equatable, Sendable {
         case .closed: "The link was closed from here."
         case .dialTimeout: "The peer did not answer in time; check that it runs, its address and port, and the bearer."
         case .failed(let reason): reason + "."
+        }
+    }
+
+    private static func name(_ error: BlockError) -> String {
+        switch error {
+        case .malformed(let what), .tooLarge(let what): what
+        case .unsupportedVersion(let version): "version \(version)"
+        case .reservedFlag: "a flag that is reserved"
+        case .damaged: "damaged text"
         }
     }
 

@@ -11,8 +11,9 @@ import XMPP
 package final class LinkListener {
     package struct Limits: Sendable {
         package var admission = ConnectionAdmission.Limits()
-        /// From accepting to knowing the peer. A TLS handshake takes about 3 kB: at 75 bit/s this is too short.
-        package var handshakeTimeout = TimeAmount.seconds(60)
+        /// From accepting to knowing the peer; nil for the longest time that a registered peer asks for
+        /// (``TCPLinkConfiguration/handshakeTimeout``).
+        package var handshakeTimeout: TimeAmount?
 
         package init() {}
     }
@@ -57,6 +58,8 @@ package final class LinkListener {
     private var pending: [ObjectIdentifier: Pending] = [:]
     package private(set) var counters = Counters()
     private var lastRefusalLogged: NIODeadline?
+    /// The longest that a peer asked for.
+    private var peersHandshakeTimeout = TimeAmount.seconds(1)
 
     private struct Weak {
         weak var transport: TCPLinkTransport?
@@ -82,6 +85,7 @@ package final class LinkListener {
             .init(peer: configuration.peer, tls: configuration.tls, sources: configuration.sources),
             at: "\(host):\(port)")
         transports.append(Weak(transport: transport))
+        peersHandshakeTimeout = max(peersHandshakeTimeout, configuration.handshakeTimeout)
     }
 
     /// Starts to listen. Peers must be registered and started before.
@@ -155,7 +159,8 @@ package final class LinkListener {
             forget(connection)
             return channel.eventLoop.makeFailedFuture(error)
         }
-        pending.deadline = eventLoop.assumeIsolated().scheduleTask(in: limits.handshakeTimeout) { [weak self] in
+        let timeout = limits.handshakeTimeout ?? peersHandshakeTimeout
+        pending.deadline = eventLoop.assumeIsolated().scheduleTask(in: timeout) { [weak self] in
             guard let self, self.pending[ObjectIdentifier(connection)] != nil else { return }
             counters.timeouts += 1
             log("a connection did not show in time whose it is", address)

@@ -34,6 +34,9 @@ package struct LinkStatus: Equatable, Sendable {
     /// Payload of TCP in both directions since the start, TLS included, of all connections.
     package var bytesReceived: UInt64 = 0
     package var bytesSent: UInt64 = 0
+    /// Dialect `skywave`: blocks; there batches and stanzas are not the transport's to count.
+    package var blocksSent: UInt64 = 0
+    package var blocksReceived: UInt64 = 0
     package var batchesSent: UInt64 = 0
     package var stanzasSent: UInt64 = 0
     /// Given to the kernel and not acknowledged by the peer's TCP: what would be in doubt if the connection died now.

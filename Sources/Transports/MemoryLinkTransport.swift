@@ -10,10 +10,24 @@ package final class MemoryLinkTransport: LinkTransport {
     package struct Faults: Sendable {
         /// From `send` to arrival.
         package var delay: TimeAmount = .zero
-        /// From `send` to the next `ready`: how long a batch is on the wire.
+        /// From `send` to the next `ready`: how long a batch or block is on the wire, whatever its size.
         package var sendingTime: TimeAmount = .zero
         /// Of the batch in flight when the link is cut, this many stanzas have arrived all the same.
         package var stanzasThatArriveWhenCut = 0
+
+        /// Adds to `sendingTime` what a block of its size takes; nil for nothing.
+        package var bitsPerSecond: Int?
+        /// Chances per block, in thousandths.
+        package var blockLoss = 0
+        package var blockDuplication = 0
+        /// Of being held back for `heldBack`, so that later ones overtake it.
+        package var blockOvertaking = 0
+        /// How long a block that is overtaken, or the second copy of one, comes late.
+        package var heldBack: TimeAmount = .seconds(1)
+        /// The block in flight when the link is cut has arrived all the same.
+        package var blockArrivesWhenCut = false
+        /// What is on its way when the link is cut still arrives, perhaps when the link is up again.
+        package var blocksOutliveCut = false
 
         package init() {}
     }
@@ -29,7 +43,8 @@ package final class MemoryLinkTransport: LinkTransport {
     private var isClosed = false
     private var isPaused = false
     private var inFlight: [Stanza]?
-    private var isSendingBlock = false
+    private var blockInFlight: ByteBuffer?
+    private var random: LinkRandom
     /// Counts connections, so that what belongs to an older one is recognised.
     private var generation: UInt64 = 0
     private var arrived: Deque<LinkEvent> = []
@@ -37,18 +52,21 @@ package final class MemoryLinkTransport: LinkTransport {
     package private(set) var demands = 0
 
     /// Two ends that know each other. Both must be started; ``connect()`` at either end joins them.
+    ///
+    /// - Parameter seed: of the faults that happen by chance.
     package static func pair(
-        on eventLoop: any EventLoop, names: (String, String) = ("left", "right")
+        on eventLoop: any EventLoop, names: (String, String) = ("left", "right"), seed: UInt64 = 1
     ) -> (MemoryLinkTransport, MemoryLinkTransport) {
-        let left = MemoryLinkTransport(eventLoop: eventLoop, peer: names.1)
-        let right = MemoryLinkTransport(eventLoop: eventLoop, peer: names.0)
+        let left = MemoryLinkTransport(eventLoop: eventLoop, peer: names.1, seed: seed)
+        let right = MemoryLinkTransport(eventLoop: eventLoop, peer: names.0, seed: ~seed)
         left.other = right
         right.other = left
         return (left, right)
     }
 
-    private init(eventLoop: any EventLoop, peer: String) {
+    private init(eventLoop: any EventLoop, peer: String, seed: UInt64) {
         self.eventLoop = eventLoop
+        random = LinkRandom(seed: seed)
         status = LinkStatus(peer: peer, state: .stopped, since: eventLoop.now)
     }
 
@@ -68,16 +86,21 @@ package final class MemoryLinkTransport: LinkTransport {
     /// Takes the link down at both ends without a word; what was in flight is in doubt.
     package func cut(reason: String = "cut") {
         guard isConnected, let other else { return }
-        for end in [self, other] {
+        let ends = [self, other]
+        // What arrives does so while the receiver still believes in the connection.
+        for end in ends {
+            let survivors = (end.inFlight ?? []).prefix(end.faults.stanzasThatArriveWhenCut)
+            if !survivors.isEmpty { end.other?.take(Array(survivors)) }
+            if end.faults.blockArrivesWhenCut, let block = end.blockInFlight { end.other?.take(block) }
+        }
+        for end in ends {
             let inDoubt = end.inFlight ?? []
-            let survivors = inDoubt.prefix(end.faults.stanzasThatArriveWhenCut)
             end.inFlight = nil
-            end.isSendingBlock = false
+            end.blockInFlight = nil
             end.isConnected = false
             end.generation += 1
             end.setState(.resting)
             end.status.lastError = reason
-            if !survivors.isEmpty { end.other?.take(Array(survivors)) }
             end.raise(.disconnected(unsent: [], inDoubt: inDoubt, reason: reason))
         }
     }
@@ -120,19 +143,41 @@ package final class MemoryLinkTransport: LinkTransport {
     }
 
     package func send(block: ByteBuffer, isUrgent: Bool) {
-        guard isConnected, !isSendingBlock else { return }
-        isSendingBlock = true
+        guard isConnected, inFlight == nil, blockInFlight == nil else { return }
+        blockInFlight = block
+        status.blocksSent += 1
         let generation = generation
         let faults = faults
-        eventLoop.assumeIsolated().scheduleTask(in: faults.sendingTime) {
+        let onTheWire = faults.bitsPerSecond.map { Int64(block.readableBytes) * 8_000_000_000 / Int64(max($0, 1)) } ?? 0
+        eventLoop.assumeIsolated().scheduleTask(in: faults.sendingTime + .nanoseconds(onTheWire)) {
             guard self.generation == generation else { return }
-            self.isSendingBlock = false
+            self.blockInFlight = nil
             self.raise(.ready)
-            self.eventLoop.assumeIsolated().scheduleTask(in: faults.delay) {
-                guard self.generation == generation else { return }
-                self.other?.report([.block(block), .batchEnd])
-            }
+            self.propagate(block, faults)
         }
+    }
+
+    /// The block has left: sees to it that it arrives, or how often and when.
+    private func propagate(_ block: ByteBuffer, _ faults: Faults) {
+        guard !happens(faults.blockLoss) else { return }
+        let delay = happens(faults.blockOvertaking) ? faults.delay + faults.heldBack : faults.delay
+        arrive(block, in: delay, faults)
+        if happens(faults.blockDuplication) { arrive(block, in: delay + faults.heldBack, faults) }
+    }
+
+    private func arrive(_ block: ByteBuffer, in delay: TimeAmount, _ faults: Faults) {
+        let generation = generation
+        eventLoop.assumeIsolated().scheduleTask(in: delay) {
+            guard self.generation == generation || faults.blocksOutliveCut, let other = self.other else { return }
+            guard other.isConnected else { return }
+            other.take(block)
+        }
+    }
+
+    /// Draws lots; the same seed draws the same.
+    private func happens(_ perMille: Int) -> Bool {
+        guard perMille > 0 else { return false }
+        return random.next() % 1_000 < UInt64(perMille)
     }
 
     package func pauseReading() {
@@ -159,6 +204,11 @@ package final class MemoryLinkTransport: LinkTransport {
     private func take(_ batch: [Stanza]) {
         status.stanzasReceived += UInt64(batch.count)
         report(batch.map { .received($0) } + [.batchEnd])
+    }
+
+    private func take(_ block: ByteBuffer) {
+        status.blocksReceived += 1
+        report([.block(block), .batchEnd])
     }
 
     private func report(_ events: [LinkEvent]) {

@@ -1,3 +1,4 @@
+package import Blocks
 package import NIOCore
 package import XMPP
 
@@ -23,9 +24,12 @@ package enum DialPolicy: Equatable, Sendable {
 /// The rules of one link, as ``TCPLinkStateMachine`` needs them.
 package struct TCPLinkPolicy: Equatable, Sendable {
     package var dial: DialPolicy
+    package var dialect = LinkDialect.xep
     package var reconnectMinimum: TimeAmount = .seconds(1)
     package var reconnectMaximum: TimeAmount = .seconds(60)
-    /// For TCP and TLS together.
+    /// How long to wait before a peer that speaks another version is dialled again; never less than `reconnectMaximum`.
+    package var versionRetry: TimeAmount = .minutes(10)
+    /// For TCP and TLS together; see ``TCPLinkConfiguration/identificationTime(deadAfter:usesTLS:)``.
     package var dialTimeout: TimeAmount = .seconds(60)
     /// How long the closing tag of the peer, or the end of its stream, is waited for.
     package var closeTimeout: TimeAmount = .seconds(5)
@@ -60,6 +64,8 @@ package enum TCPLinkAction: Equatable, Sendable {
     /// The offered batch cannot be sent; it never left.
     case returnBatch
     case writeClose(LinkConnectionID)
+    /// Write the block that names our version of the link protocol, and ignore what else the peer says.
+    case writeRefusal(LinkConnectionID)
     /// Write the stream error and the closing tag.
     case writeError(LinkConnectionID, StreamError)
     /// End the connection when everything is written; answer with `connectionClosed`.

@@ -65,7 +65,7 @@ package struct TCPLinkConfiguration: Sendable {
 
     /// Name of the peer in status and logs.
     package var peer: String
-    package var dialect = LinkDialect.xep
+    package let dialect: LinkDialect
     package var remote: Remote?
     /// Source address of our own connections; nil lets the system choose.
     package var localAddress: String?
@@ -79,9 +79,12 @@ package struct TCPLinkConfiguration: Sendable {
     package var maximumBlockBytes = BlockLimits().blockBytes
     /// How long bytes may stay unacknowledged by the other end's TCP before the connection counts as dead.
     package var deadAfter: TimeAmount = .seconds(120)
+    /// From accepting a connection to knowing that it is this peer's; a shared listener takes the longest of its peers.
+    package var handshakeTimeout: TimeAmount
     /// How much may wait in the kernel that TCP has not sent yet. Small, because what is in there can no longer be
     /// overtaken, replaced or expired; a slow link needs minutes for a full default buffer.
-    package var unsentBytes = 16_384
+    /// Blocks decide yet later than batches: the next is cut when the one before has all but left.
+    package var unsentBytes: Int
     /// How much of what the kernel has taken is kept until the peer's TCP has acknowledged it, in bytes. Beyond it the
     /// oldest batches are no longer kept: should the connection die, nobody would be told that they are in doubt.
     package var unsettledBytes = 4 << 20
@@ -89,14 +92,35 @@ package struct TCPLinkConfiguration: Sendable {
     package var farewellBytes = 8 << 20
 
     /// - Parameter remote: nil where only the peer dials. Without a listener the link is kept up at all times; with
-    ///   both, whoever has something to say dials.
-    package init(peer: String, remote: Remote?, listens: Bool, security: Security) {
+    ///   both, whoever has something to say dials. In dialect `skywave` only one of the two is allowed.
+    package init(
+        peer: String, dialect: LinkDialect = .xep, remote: Remote?, listens: Bool, security: Security
+    ) {
         self.peer = peer
+        self.dialect = dialect
         self.remote = remote
         self.security = security
         let dial: DialPolicy = remote == nil ? .never : listens ? .whenNeeded(atStart: true) : .always
         policy = TCPLinkPolicy(dial: dial)
+        policy.dialect = dialect
+        unsentBytes = dialect == .xep ? 16_384 : 2_048
+        var usesTLS = false
+        if case .tls = security { usesTLS = true }
+        handshakeTimeout = Self.identificationTime(deadAfter: deadAfter, usesTLS: usesTLS)
+        policy.dialTimeout = handshakeTimeout
     }
+
+    /// How long it may take until each end knows the other, by what `dead-after` says of the link.
+    ///
+    /// `dead-after` is how long a flight of bytes may stay unanswered. TCP's own handshake is one flight, and TLS 1.3 with
+    /// certificates at both ends, about 3 kB, takes two more: five minutes at 75 bit/s.
+    package static func identificationTime(deadAfter: TimeAmount, usesTLS: Bool) -> TimeAmount {
+        max(.seconds(60), usesTLS ? deadAfter * 3 : deadAfter)
+    }
+
+    /// How long TCP alone may take; a peer that is switched off is dialled afresh, not waited for by TCP's ever rarer
+    /// repeats.
+    var connectTimeout: TimeAmount { min(policy.dialTimeout, max(.seconds(60), deadAfter)) }
 
     var sources: LinkSources? {
         switch security {

@@ -1,10 +1,11 @@
+import Blocks
 import DequeModule
 package import NIOCore
 package import XMPP
 
-/// The connections of one XEP-0361 link: who dials when, which connection stanzas go out on, how connections end.
+/// The connections of one link over TCP: who dials when, which connection is sent on, how connections end.
 ///
-/// There are at most two usable connections, one opened by us and one opened by the peer; both are read. Stanzas go out
+/// In dialect `xep` there are at most two usable connections, one opened by us and one opened by the peer; both are read. Stanzas go out
 /// on one of them, the *sender*:
 ///
 /// ```
@@ -17,8 +18,11 @@ package import XMPP
 /// The XEP is silent on a third connection: a newer one from the peer replaces the older one of the same direction,
 /// which is told `conflict`. A closing tag is answered by a closing tag; then the side that opened the connection ends
 /// it. One batch is in flight at a time, so that stanzas wait where they can still be put in order, not in a socket.
+///
+/// In dialect `skywave` there is one connection, opened by the side that the agreement names; a newer one from the same
+/// peer replaces it at once. No farewell is sent, since what the other side has is known from its acknowledgements.
 package struct TCPLinkStateMachine: ~Copyable {
-    private enum Life: Equatable {
+    enum Life: Equatable {
         /// Before `started`.
         case idle
         case running
@@ -27,56 +31,40 @@ package struct TCPLinkStateMachine: ~Copyable {
         case closed
     }
 
-    private enum Dial: Equatable {
-        case resting
-        case waiting(until: NIODeadline)
-        case dialling(deadline: NIODeadline)
-    }
-
-    private struct Connection: Equatable {
+    struct Connection: Equatable {
         let id: LinkConnectionID
         let openedHere: Bool
         let since: NIODeadline
-        /// A stanza came in on it.
+        /// A stanza or block came in on it.
         var heard = false
         /// The peer can no longer be about to refuse it.
         var proven: Bool
     }
 
     /// A connection that will not carry stanzas any more: our closing tag is written.
-    private struct Leaving: Equatable {
+    struct Leaving: Equatable {
         let id: LinkConnectionID
         let openedHere: Bool
         let deadline: NIODeadline
     }
 
-    private let policy: TCPLinkPolicy
-    private var backOff: LinkBackOff
-    private var life = Life.idle
-    private var dial = Dial.resting
-    private var outgoing: Connection?
-    private var incoming: Connection?
-    private var leaving: [Leaving] = []
-    private var sender: LinkConnectionID?
+    let policy: TCPLinkPolicy
+    var dialler: LinkDialler
+    var life = Life.idle
+    var outgoing: Connection?
+    var incoming: Connection?
+    var leaving: [Leaving] = []
+    var sender: LinkConnectionID?
     /// A batch was written to the sender, so the other connection may not become the sender.
-    private var senderWasUsed = false
-    private var batchInFlight = false
-    /// Something waits for a connection.
-    private var isDemanded = false
-    /// Dials and connections in a row that came to nothing.
-    private var failures = 0
-    /// Not to be dialled before; the wait after a failure also holds for a demand that comes later.
-    private var earliestDial: NIODeadline?
-    private var armed: NIODeadline?
-    private var actions = Deque<TCPLinkAction>()
-
-    /// More than this many connections on their way out are dropped, oldest first.
-    private static let maximumLeaving = 8
+    var senderWasUsed = false
+    var batchInFlight = false
+    var armed: NIODeadline?
+    var actions = Deque<TCPLinkAction>()
 
     /// - Parameter seed: of the jitter.
     package init(policy: TCPLinkPolicy, seed: UInt64) {
         self.policy = policy
-        backOff = LinkBackOff(minimum: policy.reconnectMinimum, maximum: policy.reconnectMaximum, seed: seed)
+        dialler = LinkDialler(policy: policy, seed: seed)
     }
 
     package mutating func nextAction() -> TCPLinkAction? {
@@ -91,7 +79,7 @@ package struct TCPLinkStateMachine: ~Copyable {
         case .running: break
         }
         if sender != nil { return .connected }
-        switch dial {
+        switch dialler.state {
         case .resting: return .resting
         case .waiting(let until): return .waiting(until: until)
         case .dialling: return .dialling
@@ -107,9 +95,9 @@ package struct TCPLinkStateMachine: ~Copyable {
     }
 
     package var debugState: String {
-        "life \(life), dial \(dial), outgoing \(outgoing?.id.number as Any), incoming \(incoming?.id.number as Any), "
+        "life \(life), dial \(dialler.state), outgoing \(outgoing?.id.number as Any), incoming \(incoming?.id.number as Any), "
             + "leaving \(leaving.map(\.id.number)), sender \(sender?.number as Any), batch \(batchInFlight), "
-            + "failures \(failures)"
+            + "failures \(dialler.failures)"
     }
 
     // MARK: What the owner wants
@@ -120,7 +108,7 @@ package struct TCPLinkStateMachine: ~Copyable {
         switch policy.dial {
         case .never, .whenNeeded(atStart: false): break
         case .always, .whenNeeded(atStart: true):
-            isDemanded = true
+            dialler.isDemanded = true
             dialWhenDue(now: now)
         }
         rearm()
@@ -128,7 +116,7 @@ package struct TCPLinkStateMachine: ~Copyable {
 
     package mutating func connectionDemanded(now: NIODeadline) {
         guard life == .running, sender == nil else { return }
-        isDemanded = true
+        dialler.isDemanded = true
         dialWhenDue(now: now)
         rearm()
     }
@@ -147,8 +135,15 @@ package struct TCPLinkStateMachine: ~Copyable {
     package mutating func failRequested(_ error: StreamError, now: NIODeadline) {
         guard life == .running else { return }
         for connection in [outgoing, incoming].compactMap(\.self) {
-            actions.append(.writeError(connection.id, error))
-            retire(connection, reason: .errorSent(error), now: now)
+            switch policy.dialect {
+            case .xep:
+                actions.append(.writeError(connection.id, error))
+                retire(connection, reason: .errorSent(error), now: now)
+            case .skywave:
+                // What is written goes out first: it may be the block that tells the peer why.
+                actions.append(.close(connection.id))
+                retire(connection, reason: LinkEnd(ownVerdict: error), now: now)
+            }
         }
         rearm()
     }
@@ -159,11 +154,11 @@ package struct TCPLinkStateMachine: ~Copyable {
         case .idle, .running: break
         }
         life = .closing
-        if case .dialling = dial { actions.append(.abandonDial) }
-        dial = .resting
+        if dialler.isDialling { actions.append(.abandonDial) }
+        dialler.rest()
         for connection in [outgoing, incoming].compactMap(\.self) {
             // The sender stays known until it is gone: its last batch may still be written before the closing tag.
-            actions.append(.writeClose(connection.id))
+            actions.append(policy.dialect == .xep ? .writeClose(connection.id) : .close(connection.id))
             leave(connection, now: now)
         }
         outgoing = nil
@@ -176,21 +171,22 @@ package struct TCPLinkStateMachine: ~Copyable {
 
     /// The connection that was dialled is there, and the peer is who it should be.
     package mutating func dialSucceeded(_ id: LinkConnectionID, now: NIODeadline) {
-        guard life == .running, case .dialling = dial, outgoing == nil else {
+        guard life == .running, dialler.isDialling, outgoing == nil, policy.dialect == .xep || incoming == nil
+        else {
             actions.append(.drop(id))
             return
         }
-        dial = .resting
-        outgoing = Connection(id: id, openedHere: true, since: now, proven: false)
+        dialler.rest()
+        outgoing = Connection(id: id, openedHere: true, since: now, proven: policy.dialect == .skywave)
         chooseSender()
         rearm()
     }
 
     package mutating func dialFailed(_ reason: LinkEnd, now: NIODeadline) {
-        guard case .dialling = dial else { return }
-        dial = .resting
+        guard dialler.isDialling else { return }
+        dialler.rest()
         actions.append(.note(reason))
-        countFailure(now: now)
+        dialler.countFailure(now: now)
         dialWhenDue(now: now)
         rearm()
     }
@@ -201,21 +197,30 @@ package struct TCPLinkStateMachine: ~Copyable {
             actions.append(.drop(id))
             return
         }
-        let older = incoming
+        var older = incoming
+        if policy.dialect == .skywave, let other = outgoing {
+            // The agreement lets only one side dial; should both, one connection must be left.
+            older = other
+            outgoing = nil
+        }
         incoming = Connection(id: id, openedHere: false, since: now, proven: true)
         // A dial that is under way goes on: giving it up at both ends at once would leave no connection at all.
-        if case .waiting = dial { dial = .resting }
+        if !dialler.isDialling { dialler.rest() }
         if let older {
-            actions.append(
-                .writeError(older.id, StreamError(.conflict, text: "replaced by a newer connection from the same peer"))
-            )
-            leave(older, now: now)
+            switch policy.dialect {
+            case .xep:
+                let conflict = StreamError(.conflict, text: "replaced by a newer connection from the same peer")
+                actions.append(.writeError(older.id, conflict))
+                leave(older, now: now)
+            case .skywave: actions.append(.drop(older.id))
+            }
             lost(older, reason: .replaced, now: now)
         }
         chooseSender()
         rearm()
     }
 
+    /// A stanza or a block came in.
     package mutating func stanzaReceived(_ id: LinkConnectionID) {
         if outgoing?.id == id {
             outgoing?.heard = true
@@ -261,6 +266,24 @@ package struct TCPLinkStateMachine: ~Copyable {
         rearm()
     }
 
+    /// What came in on the connection is not what the link carries: another version, or no block at all.
+    ///
+    /// - Parameter isToldWhy: the peer is told our version; not when it has just told us its own.
+    package mutating func blockRefused(
+        _ id: LinkConnectionID, _ reason: LinkEnd, isToldWhy: Bool, now: NIODeadline
+    ) {
+        guard let connection = connection(id) else { return }
+        if isToldWhy {
+            actions.append(.writeRefusal(id))
+            retire(connection, reason: reason, now: now)
+        } else {
+            actions.append(.drop(id))
+            remove(id)
+            lost(connection, reason: reason, now: now)
+        }
+        rearm()
+    }
+
     /// The connection is gone: by its end of stream, by an error, or because we ended it.
     package mutating func connectionClosed(_ id: LinkConnectionID, _ reason: LinkEnd, now: NIODeadline) {
         if let connection = connection(id) {
@@ -276,15 +299,15 @@ package struct TCPLinkStateMachine: ~Copyable {
 
     package mutating func deadlineReached(now: NIODeadline) {
         armed = nil
-        switch dial {
+        switch dialler.state {
         case .dialling(let deadline) where deadline <= now:
-            dial = .resting
+            dialler.rest()
             actions.append(.abandonDial)
             actions.append(.note(.dialTimeout))
-            countFailure(now: now)
+            dialler.countFailure(now: now)
             dialWhenDue(now: now)
         case .waiting(let until) where until <= now:
-            dial = .resting
+            dialler.rest()
             dialWhenDue(now: now)
         case .resting, .waiting, .dialling: break
         }
@@ -297,140 +320,5 @@ package struct TCPLinkStateMachine: ~Copyable {
         }
         finishClosing()
         rearm()
-    }
-
-    // MARK: Connections
-
-    private func connection(_ id: LinkConnectionID) -> Connection? {
-        if let outgoing, outgoing.id == id { return outgoing }
-        if let incoming, incoming.id == id { return incoming }
-        return nil
-    }
-
-    private mutating func remove(_ id: LinkConnectionID) {
-        if outgoing?.id == id { outgoing = nil }
-        if incoming?.id == id { incoming = nil }
-    }
-
-    /// Our closing tag is on its way: no more stanzas go out on the connection, and what still comes in is taken.
-    private mutating func retire(_ connection: Connection, reason: LinkEnd, now: NIODeadline) {
-        remove(connection.id)
-        leave(connection, now: now)
-        lost(connection, reason: reason, now: now)
-    }
-
-    private mutating func leave(_ connection: Connection, now: NIODeadline) {
-        leaving.append(
-            Leaving(id: connection.id, openedHere: connection.openedHere, deadline: now + policy.closeTimeout))
-        if leaving.count > Self.maximumLeaving { dropLeaving(at: 0) }
-    }
-
-    private mutating func dropLeaving(at index: Int) {
-        let id = leaving.remove(at: index).id
-        actions.append(.drop(id))
-        senderGoneWhileClosing(id)
-    }
-
-    /// A usable connection has become unusable.
-    private mutating func lost(_ connection: Connection, reason: LinkEnd, now: NIODeadline) {
-        actions.append(.note(reason))
-        let worked = connection.heard || connection.since + policy.stableAfter <= now
-        if worked, !reason.deservesBackOff {
-            failures = 0
-            setEarliestDial(now: now)
-        } else {
-            countFailure(now: now)
-        }
-        if sender == connection.id {
-            actions.append(
-                .disconnected(reason, batchInFlight: batchInFlight, refused: !connection.proven && !connection.heard))
-            sender = nil
-            batchInFlight = false
-            chooseSender()
-        }
-        dialWhenDue(now: now)
-    }
-
-    private mutating func chooseSender() {
-        guard life == .running else { return }
-        if let current = sender {
-            // Nothing was sent on the peer's connection yet, so ours can take over without anything overtaking.
-            if !senderWasUsed, let outgoing, outgoing.id != current { sender = outgoing.id }
-        } else if let connection = outgoing ?? incoming {
-            sender = connection.id
-            senderWasUsed = false
-            isDemanded = false
-            actions.append(.connected(connection.id))
-            actions.append(.ready)
-        }
-    }
-
-    private mutating func senderGoneWhileClosing(_ id: LinkConnectionID) {
-        guard sender == id else { return }
-        actions.append(.disconnected(.closed, batchInFlight: batchInFlight, refused: false))
-        sender = nil
-        batchInFlight = false
-    }
-
-    private mutating func finishClosing() {
-        guard life == .closing, leaving.isEmpty else { return }
-        life = .closed
-        actions.append(.closed)
-    }
-
-    // MARK: Dialling
-
-    private mutating func countFailure(now: NIODeadline) {
-        failures = min(failures + 1, 1_000)
-        setEarliestDial(now: now)
-    }
-
-    private mutating func setEarliestDial(now: NIODeadline) {
-        earliestDial = now + backOff.delay(failures: failures)
-    }
-
-    /// Dials now or later, if the policy and the state of the link ask for it.
-    private mutating func dialWhenDue(now: NIODeadline) {
-        guard life == .running, outgoing == nil, incoming == nil, case .resting = dial else { return }
-        switch policy.dial {
-        case .never: return
-        case .whenNeeded: guard isDemanded else { return }
-        case .always: break
-        }
-        if let earliestDial, earliestDial > now {
-            dial = .waiting(until: earliestDial)
-        } else {
-            dial = .dialling(deadline: now + policy.dialTimeout)
-            actions.append(.dial)
-        }
-    }
-
-    // MARK: Timer
-
-    private mutating func rearm() {
-        var next: NIODeadline?
-        func consider(_ deadline: NIODeadline) {
-            next = min(next ?? deadline, deadline)
-        }
-        switch dial {
-        case .resting: break
-        case .waiting(let until): consider(until)
-        case .dialling(let deadline): consider(deadline)
-        }
-        if let outgoing, !outgoing.proven { consider(outgoing.since + policy.refusalWindow) }
-        for connection in leaving { consider(connection.deadline) }
-        guard next != armed else { return }
-        armed = next
-        actions.append(next.map { .arm($0) } ?? .disarm)
-    }
-}
-
-extension LinkEnd {
-    /// True when dialling again at once would meet the same end.
-    fileprivate var deservesBackOff: Bool {
-        switch self {
-        case .errorReceived, .errorSent, .failed: true
-        case .closedByPeer, .cut, .reset, .silent, .replaced, .closed, .dialTimeout: false
-        }
     }
 }

@@ -22,7 +22,7 @@ extension TCPLinkTransport {
         logger.debug("dialling", metadata: ["peer": "\(configuration.peer)", "remote": "\(remote)"])
         let bound = NIOLoopBound(self, eventLoop: eventLoop)
         var bootstrap = ClientBootstrap(group: eventLoop)
-            .connectTimeout(configuration.policy.dialTimeout)
+            .connectTimeout(configuration.connectTimeout)
             .channelOption(.tcpOption(.tcp_nodelay), value: 1)
             .channelInitializer { channel in
                 channel.eventLoop.makeCompletedFuture { try bound.value.prepare(channel) }

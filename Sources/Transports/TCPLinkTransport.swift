@@ -6,8 +6,8 @@ import NIOPosix
 import TLS
 package import XMPP
 
-/// A XEP-0361 link over TCP: plain where the configuration says so in words, else TLS from the first byte with
-/// certificates at both ends.
+/// A link over TCP, of stanzas as in XEP-0361 or of blocks: plain where the configuration says so in words, else TLS from
+/// the first byte with certificates at both ends.
 ///
 /// ``TCPLinkStateMachine`` decides; this object does. It keeps the batch that is in flight, so that none is forgotten
 /// when a connection dies, and pulls stanzas out of the connections only while the reader wants them.
@@ -18,40 +18,39 @@ package final class TCPLinkTransport: LinkTransport {
     let eventLoop: any EventLoop
     let logger: Logger
     let clientContext: TLSContext?
-    private var machine: TCPLinkStateMachine
-    private var connections: [LinkConnectionID: LinkConnection] = [:]
+    var machine: TCPLinkStateMachine
+    var connections: [LinkConnectionID: LinkConnection] = [:]
     private var nextNumber: UInt64 = 1
     var attempt: DialAttempt?
     private var timer: Scheduled<Void>?
-    private var closing: EventLoopPromise<Void>?
+    var closing: EventLoopPromise<Void>?
 
     private var offered: [Stanza] = []
     private var offeredBlock: ByteBuffer?
     private var inFlight: [Stanza] = []
     /// Written, but the peer may still refuse the connection, or its TCP has not acknowledged them.
-    private var unsettled: Deque<UnsettledBatch> = []
-    private var unsettledBytes = 0
-    private var unsettledConnection: LinkConnection?
+    private var unsettled = UnsettledBatches()
 
     /// Connections with bytes that were not reported yet, in the order in which they came.
-    private var readable: Deque<LinkConnection> = []
-    private var events: Deque<LinkEvent> = []
-    private var isPaused = false
+    var readable: Deque<LinkConnection> = []
+    var events: Deque<LinkEvent> = []
+    var isPaused = false
     private var isDriving = false
-    private var isDelivering = false
+    var isDelivering = false
     private var isDeliveryScheduled = false
-    private var hasReported = false
+    var hasReported = false
     /// The machine has closed everything; the promise follows the last event.
-    private var isOver = false
+    var isOver = false
 
-    private var counts: LinkStatus
+    var counts: LinkStatus
     private var shownState = LinkStatus.State.stopped
     private var hasConnected = false
 
     /// - Parameters:
     ///   - listener: where the peer connects to; nil when only we dial.
     ///   - seed: of the jitter between dials; from the system's random numbers.
-    /// - Throws: ``TransportError`` when the TLS settings cannot be used, or the listener cannot tell its peers apart.
+    /// - Throws: ``TransportError`` when the TLS settings cannot be used, the listener cannot tell its peers apart, or both
+    ///   sides of a link with blocks would dial.
     package init(
         _ configuration: TCPLinkConfiguration, eventLoop: any EventLoop, listener: LinkListener?, seed: UInt64,
         logger: Logger
@@ -70,6 +69,12 @@ package final class TCPLinkTransport: LinkTransport {
         } catch {
             throw TransportError(.tls, "the link to \(configuration.peer) cannot use TLS: \(error.message)")
         }
+        if configuration.dialect == .skywave, configuration.remote != nil, listener != nil {
+            throw TransportError(
+                .bothDial,
+                "the link to \(configuration.peer) has both an address to dial and a listener; in dialect skywave the "
+                    + "agreement names the one side that dials: keep connect there and listen at the other")
+        }
         try listener?.register(self)
     }
 
@@ -87,7 +92,7 @@ package final class TCPLinkTransport: LinkTransport {
     }
 
     package func send(_ batch: [Stanza]) {
-        guard !batch.isEmpty else { return }
+        guard !batch.isEmpty, configuration.dialect == .xep else { return }
         fromOwner {
             offered = batch
             machine.batchOffered(now: .now())
@@ -95,6 +100,7 @@ package final class TCPLinkTransport: LinkTransport {
     }
 
     package func send(block: ByteBuffer, isUrgent: Bool) {
+        guard configuration.dialect == .skywave else { return }
         fromOwner {
             offeredBlock = block
             machine.batchOffered(now: .now())
@@ -130,7 +136,7 @@ package final class TCPLinkTransport: LinkTransport {
         var status = counts
         status.state = machine.state
         settle()
-        status.stanzasUnacknowledged = UInt64(unsettled.reduce(inFlight.count) { $0 + $1.stanzas.count })
+        status.stanzasUnacknowledged = UInt64(inFlight.count + unsettled.stanzaCount)
         for connection in connections.values.sorted(by: { $0.since < $1.since }) {
             status.connections.append(
                 .init(
@@ -179,7 +185,7 @@ package final class TCPLinkTransport: LinkTransport {
         return id
     }
 
-    private func countBytes(_ counter: WireByteCounter?) {
+    func countBytes(_ counter: WireByteCounter?) {
         guard let counter else { return }
         counts.bytesReceived &+= counter.received
         counts.bytesSent &+= counter.sent
@@ -199,13 +205,13 @@ package final class TCPLinkTransport: LinkTransport {
         }
     }
 
-    private func fromNetwork(_ input: () -> Void) {
+    func fromNetwork(_ input: () -> Void) {
         input()
         drive()
         deliver()
     }
 
-    private func drive() {
+    func drive() {
         guard !isDriving else { return }
         isDriving = true
         defer { isDriving = false }
@@ -232,10 +238,9 @@ package final class TCPLinkTransport: LinkTransport {
         case .proven: settle()
         case .ready: events.append(.ready)
         case .write(let id): write(to: id)
-        case .returnBatch:
-            events.append(.disconnected(unsent: offered, inDoubt: [], reason: "the link could not take the batch"))
-            offered = []
+        case .returnBatch: returnBatch()
         case .writeClose(let id): connections[id]?.writeClose()
+        case .writeRefusal(let id): connections[id]?.writeRefusal()
         case .writeError(let id, let error): connections[id]?.writeError(error)
         case .close(let id): connections[id]?.close()
         case .drop(let id): connections[id]?.abort()
@@ -257,13 +262,8 @@ package final class TCPLinkTransport: LinkTransport {
     }
 
     private func disconnected(_ reason: LinkEnd, batchInFlight: Bool, refused: Bool) {
-        unsettledConnection?.refreshAcknowledgement()
-        let acknowledged = unsettledConnection?.acknowledgedBytes ?? .max
-        // Who closes in good order reads to the end; a peer that refuses us has read nothing.
-        let isPolite = reason == .closedByPeer
-        var inDoubt = unsettled.filter { refused || !isPolite && $0.end > acknowledged }.flatMap(\.stanzas)
+        var inDoubt = unsettled.takeInDoubt(isPolite: reason == .closedByPeer, isRefused: refused)
         if batchInFlight { inDoubt += inFlight }
-        forgetUnsettled()
         inFlight = []
         logger.info(
             "link down",
@@ -273,18 +273,31 @@ package final class TCPLinkTransport: LinkTransport {
         events.append(.disconnected(unsent: [], inDoubt: inDoubt, reason: reason.sentence))
     }
 
-    private func write(to id: LinkConnectionID) {
-        inFlight = offered
+    /// A block that cannot be sent is not given back: its owner has what is in it.
+    private func returnBatch() {
+        offeredBlock = nil
+        guard !offered.isEmpty else { return }
+        events.append(.disconnected(unsent: offered, inDoubt: [], reason: "the link could not take the batch"))
         offered = []
-        counts.batchesSent += 1
-        counts.stanzasSent += UInt64(inFlight.count)
-        guard let connection = connections[id] else { return }
-        if unsettledConnection !== connection {
-            forgetUnsettled()
-            unsettledConnection = connection
+    }
+
+    private func write(to id: LinkConnectionID) {
+        let connection = connections[id]
+        let written: EventLoopFuture<Void>?
+        switch configuration.dialect {
+        case .xep:
+            inFlight = offered
+            offered = []
+            counts.batchesSent += 1
+            counts.stanzasSent += UInt64(inFlight.count)
+            if let connection { unsettled.use(connection) }
+            written = connection?.write(inFlight)
+        case .skywave:
+            counts.blocksSent += 1
+            written = offeredBlock.flatMap { connection?.write($0) }
+            offeredBlock = nil
         }
-        guard let written = connection.write(inFlight) else { return }
-        written.assumeIsolated().whenSuccess {
+        written?.assumeIsolated().whenSuccess {
             self.fromNetwork { self.batchWritten(id) }
         }
     }
@@ -292,11 +305,7 @@ package final class TCPLinkTransport: LinkTransport {
     private func batchWritten(_ id: LinkConnectionID) {
         // A connection that was replaced may finish its last batch late; what is in flight by then is another's.
         guard machine.sendingConnection == id else { return }
-        if let connection = unsettledConnection, connection.id == id {
-            let batch = UnsettledBatch(end: connection.counter.sent, stanzas: inFlight)
-            unsettled.append(batch)
-            unsettledBytes += batch.bytes
-        }
+        if !inFlight.isEmpty, unsettled.connection?.id == id { unsettled.append(inFlight) }
         inFlight = []
         settle()
         machine.batchWritten(id, now: .now())
@@ -304,27 +313,14 @@ package final class TCPLinkTransport: LinkTransport {
 
     /// Forgets the batches that have certainly reached the peer's machine.
     private func settle() {
-        guard let connection = unsettledConnection, !unsettled.isEmpty else { return }
-        connection.refreshAcknowledgement()
-        let isUnproven = connection.id.map { machine.isUnproven($0) } ?? false
-        while let oldest = unsettled.first {
-            let isSettled = !isUnproven && oldest.end <= connection.acknowledgedBytes
-            guard isSettled || unsettledBytes > configuration.unsettledBytes else { return }
-            unsettledBytes -= oldest.bytes
-            unsettled.removeFirst()
-        }
-    }
-
-    private func forgetUnsettled() {
-        unsettled = []
-        unsettledBytes = 0
-        unsettledConnection = nil
+        let isUnproven = unsettled.connection?.id.map { machine.isUnproven($0) } ?? false
+        unsettled.settle(isUnproven: isUnproven, limit: configuration.unsettledBytes)
     }
 
     private func note(_ reason: LinkEnd) {
         switch reason {
         case .closed, .closedByPeer, .replaced: break
-        case .cut, .reset, .silent, .errorReceived, .errorSent, .dialTimeout, .failed:
+        case .endedByPeer, .badBlock, .otherVersion, .agreementBroken, .cut, .reset, .silent, .errorReceived, .errorSent, .dialTimeout, .failed:
             counts.lastError = reason.sentence
             logger.notice(
                 "link trouble", metadata: ["peer": "\(configuration.peer)", "reason": "\(reason.sentence)"])
@@ -335,84 +331,6 @@ package final class TCPLinkTransport: LinkTransport {
         timer?.cancel()
         timer = eventLoop.assumeIsolated().scheduleTask(deadline: deadline) {
             self.fromNetwork { self.machine.deadlineReached(now: .now()) }
-        }
-    }
-
-    // MARK: Delivery
-
-    /// Reports what waits, one event after the other; whatever the listener does in between only adds to the queues.
-    private func deliver() {
-        guard !isDelivering else { return }
-        isDelivering = true
-        defer { isDelivering = false }
-        while true {
-            if let event = events.popFirst() {
-                onEvent?(event)
-            } else if !isPaused, let connection = readable.first {
-                if let event = connection.nextEvent() {
-                    received(event, on: connection)
-                    drive()
-                } else {
-                    readable.removeFirst()
-                }
-            } else if hasReported {
-                hasReported = false
-                onEvent?(.batchEnd)
-            } else {
-                if isOver { closing?.succeed() }
-                return
-            }
-        }
-    }
-
-    private func received(_ event: StreamEvent, on connection: LinkConnection) {
-        guard let id = connection.id else { return }
-        switch event {
-        case .opened: break
-        case .stanza(let stanza):
-            if stanza.kind == .other, let error = StreamError(stanza.root) {
-                return machine.streamErrorReceived(id, error, now: .now())
-            }
-            counts.stanzasReceived += 1
-            hasReported = true
-            machine.stanzaReceived(id)
-            onEvent?(.received(stanza))
-        case .oversize(let stub, let limit):
-            counts.oversizeReceived += 1
-            hasReported = true
-            machine.stanzaReceived(id)
-            onEvent?(.oversize(stub, limit))
-        case .closed: machine.closeTagReceived(id, now: .now())
-        case .failed(let error): machine.readerFailed(id, error, now: .now())
-        }
-    }
-}
-
-/// A batch that the kernel has taken and the peer perhaps has not.
-private struct UnsettledBatch {
-    /// Where it ends, counted in bytes of its connection.
-    let end: UInt64
-    let stanzas: [Stanza]
-
-    var bytes: Int { stanzas.reduce(0) { $0 + $1.byteCount } }
-}
-
-extension TCPLinkTransport: LinkConnectionOwner {
-    func connectionReady(_ connection: LinkConnection, certificate: CertificateIdentities?) {
-        dialledConnectionReady(connection, certificate: certificate)
-    }
-
-    func connectionReadable(_ connection: LinkConnection) {
-        if !readable.contains(where: { $0 === connection }) { readable.append(connection) }
-        fromNetwork {}
-    }
-
-    func connectionEnded(_ connection: LinkConnection, _ reason: LinkEnd) {
-        guard let id = connection.id else { return dialledConnectionEnded(connection, reason) }
-        fromNetwork {
-            countBytes(connection.counter)
-            connections[id] = nil
-            machine.connectionClosed(id, reason, now: .now())
         }
     }
 }

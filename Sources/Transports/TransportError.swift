@@ -3,6 +3,8 @@ package struct TransportError: Error, Equatable, Sendable, CustomStringConvertib
     package enum Code: Hashable, Sendable {
         /// Two peers on one listener cannot be told apart, or want different certificates there.
         case conflictingPeers
+        /// Both sides of a link with blocks would dial.
+        case bothDial
         /// The listening address cannot be had.
         case cannotListen
         /// The TLS settings cannot be used.

@@ -285,6 +285,7 @@ final class LinkSimulation {
                 send(wire, from: index, .closeTag)
             case .close(let id), .drop(let id):
                 schedule(.gone(wire: try wire(of: id, index), end: index, .closed), in: 0)
+            case .writeRefusal: throw Violation(description: "a refusal on a link without blocks")
             case .note: break
             case .arm(let deadline):
                 end.timerVersion += 1

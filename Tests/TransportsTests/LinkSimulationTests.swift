@@ -1,3 +1,4 @@
+import Blocks
 import NIOCore
 import TestSupport
 import Testing
@@ -68,7 +69,8 @@ import XMPP
     @Test func `any inputs in any order are borne, and at the end everything is closed`() {
         for seed in 0..<1_000 as Range<UInt64> {
             var random = SeededGenerator(seed: seed)
-            let (policy, _) = policies(seed)
+            var (policy, _) = policies(seed)
+            if seed % 2 == 1 { policy.dialect = .skywave }
             var machine = TCPLinkStateMachine(policy: policy, seed: seed)
             var now = NIODeadline.uptimeNanoseconds(1_000_000_000_000)
             var isConnected = false
@@ -84,8 +86,8 @@ import XMPP
                         isConnected = false
                     case .ready, .write: #expect(isConnected, "seed \(seed)")
                     case .closed: closes += 1
-                    case .dial, .abandonDial, .proven, .returnBatch, .writeClose, .writeError, .close, .drop, .note,
-                        .arm, .disarm:
+                    case .dial, .abandonDial, .proven, .returnBatch, .writeClose, .writeRefusal, .writeError, .close,
+                        .drop, .note, .arm, .disarm:
                         continue
                     }
                 }
@@ -93,7 +95,7 @@ import XMPP
             for _ in 0..<200 {
                 now = now + .milliseconds(Int64.random(in: 0...20_000, using: &random))
                 let id = LinkConnectionID(UInt64.random(in: 1...4, using: &random))
-                switch Int.random(in: 0...14, using: &random) {
+                switch Int.random(in: 0...15, using: &random) {
                 case 0: machine.started(now: now)
                 case 1: machine.connectionDemanded(now: now)
                 case 2: machine.batchOffered(now: now)
@@ -108,6 +110,7 @@ import XMPP
                 case 11: machine.readerFailed(id, StreamError(.notWellFormed), now: now)
                 case 12: machine.connectionClosed(id, .cut, now: now)
                 case 13: machine.deadlineReached(now: now)
+                case 14: machine.blockRefused(id, .badBlock(.damaged), isToldWhy: seed % 3 == 0, now: now)
                 default: if Int.random(in: 0..<50, using: &random) == 0 { machine.closeRequested(now: now) }
                 }
                 check(&machine)

@@ -1,3 +1,4 @@
+import Blocks
 import NIOCore
 import Testing
 import XMPP
@@ -13,6 +14,10 @@ import XMPP
         let ends: [LinkEnd] =
             [
                 .closedByPeer, .cut, .reset, .silent, .replaced, .closed, .dialTimeout, .failed("Something"),
+                .endedByPeer, .badBlock(.malformed("flags of a body without a body")),
+                .badBlock(.tooLarge("a block of 9 bytes")),
+                .badBlock(.reservedFlag), .badBlock(.damaged), .agreementBroken(StreamError(.policyViolation)),
+                .otherVersion(own: 1, peer: nil), .otherVersion(own: 1, peer: 2),
                 .errorSent(StreamError(.restrictedXML)), .errorReceived(hostile),
             ] + StreamErrorCondition.allCases.map { .errorReceived(StreamError($0)) }
         for end in ends {
@@ -22,6 +27,8 @@ import XMPP
             #expect(sentence.utf8.count < 600, "\(sentence)")
             #expect(sentence.unicodeScalars.allSatisfy { $0.value >= 0x20 && $0.value != 0x7F })
         }
+        let both = LinkEnd.otherVersion(own: 1, peer: 7).sentence
+        #expect(both.contains("version 1 of the link protocol and the peer version 7"))
         #expect(LinkEnd.errorReceived(StreamError(.conflict)).sentence.contains("only one bridge of this site"))
     }
 

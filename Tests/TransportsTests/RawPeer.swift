@@ -45,6 +45,7 @@ final class RawPeer: Sendable {
     }
 
     var text: String { String(decoding: memory.withLockedValue { $0.bytes }, as: UTF8.self) }
+    var bytes: [UInt8] { memory.withLockedValue { $0.bytes } }
     var byteCount: Int { memory.withLockedValue { $0.bytes.count } }
     var isClosed: Bool { memory.withLockedValue { $0.isClosed } }
 

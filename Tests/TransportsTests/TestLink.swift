@@ -13,6 +13,7 @@ final class TestLink: Sendable {
     private final class Driver {
         let transport: TCPLinkTransport
         var waiting: [[Stanza]] = []
+        var waitingBlocks: [ByteBuffer] = []
         var isReady = false
 
         init(_ transport: TCPLinkTransport) {
@@ -20,9 +21,13 @@ final class TestLink: Sendable {
         }
 
         func sendIfPossible() {
-            guard isReady, !waiting.isEmpty else { return }
-            isReady = false
-            transport.send(waiting.removeFirst())
+            if isReady, !waiting.isEmpty {
+                isReady = false
+                transport.send(waiting.removeFirst())
+            } else if isReady, !waitingBlocks.isEmpty {
+                isReady = false
+                transport.send(block: waitingBlocks.removeFirst(), isUrgent: false)
+            }
         }
     }
 
@@ -79,6 +84,22 @@ final class TestLink: Sendable {
             driver.value.sendIfPossible()
             driver.value.transport.demandConnection()
         }.get()
+    }
+
+    /// Sends blocks one after the other as the link takes them.
+    func send(blocks: [ByteBuffer]) async throws {
+        let driver = driver
+        try await eventLoop.submit {
+            driver.value.waitingBlocks += blocks
+            driver.value.sendIfPossible()
+        }.get()
+    }
+
+    /// The blocks that came.
+    var blocks: [ByteBuffer] {
+        events.compactMap { event in
+            if case .block(let block) = event { block } else { nil }
+        }
     }
 
     func close() async throws {
