@@ -55,14 +55,15 @@ package enum LinkEnd: Equatable, Sendable {
         case .badBlock(.tooLarge(let what)):
             "The peer announced \(what); make the block sizes of both sites agree."
         case .badBlock(let error):
-            "What the peer sends is no block of the link protocol (\(Self.name(error))); compare the versions and see that both "
-                + "peering agreements say dialect = \"skywave\"."
+            "What the peer sends is no block of the link protocol (\(Self.name(error))); compare the versions "
+                + "and see that both peering agreements say dialect = \"skywave\"."
         case .otherVersion(let own, let peer):
             "This bridge speaks version \(own) of the link protocol and the peer "
-                + (peer.map { "version \($0)" } ?? "another one") + "; install the same release of Skywave at both ends."
+                + (peer.map { "version \($0)" } ?? "another one")
+                + "; install the same release of Skywave at both ends."
         case .agreementBroken(let error):
-            "The peer broke a rule (\(error.condition.rawValue)\(Self.quoted(error.text))) and the link was ended; compare "
-                + "versions and peering agreements of both sites."
+            "The peer broke a rule (\(error.condition.rawValue)\(Self.quoted(error.text))) and the link was ended; "
+                + "compare versions and peering agreements of both sites."
         case .reset: "The peer's machine reset the connection; look whether the peer's bridge was restarted."
         case .silent:
             "Nothing of what was sent was acknowledged within dead-after; check the bearer, or raise dead-after if the "

@@ -21,8 +21,8 @@ package protocol LinkTransport: AnyObject {
     /// Sends one block of dialect `skywave`, under the same rule; one that cannot be taken vanishes, since its owner
     /// keeps what is in it until the peer has acknowledged it.
     ///
-    /// - Parameter isUrgent: for transports that can let one block pass another. On TCP urgency lies in the late choice of
-    ///   the next block alone.
+    /// - Parameter isUrgent: for transports that can let one block pass another. On TCP urgency lies in the late
+    ///   choice of the next block alone.
     func send(block: ByteBuffer, isUrgent: Bool)
     /// No stanza or block is reported until ``resumeReading()``; the peer is held up by the flow control of the transport.
     func pauseReading()
@@ -39,8 +39,8 @@ package protocol LinkTransport: AnyObject {
 package enum LinkEvent: Equatable, Sendable {
     /// Stanzas or blocks can be sent now; the text says how and with whom.
     case connected(description: String)
-    /// What could be sent before cannot any more. `unsent` never left; `inDoubt` may have arrived, in part or in whole. Both
-    /// are empty in dialect `skywave`.
+    /// What could be sent before cannot any more. `unsent` never left; `inDoubt` may have arrived, in part or in whole.
+    /// Both are empty in dialect `skywave`.
     case disconnected(unsent: [Stanza], inDoubt: [Stanza], reason: String)
     /// One batch or block can be taken.
     case ready

@@ -5,8 +5,8 @@ package import XMPP
 
 /// The connections of one link over TCP: who dials when, which connection is sent on, how connections end.
 ///
-/// In dialect `xep` there are at most two usable connections, one opened by us and one opened by the peer; both are read. Stanzas go out
-/// on one of them, the *sender*:
+/// In dialect `xep` there are at most two usable connections, one opened by us and one opened by the peer; both are read.
+/// Stanzas go out on one of them, the *sender*:
 ///
 /// ```
 ///   only one connection                  that one, in both directions (XEP-0361 §4.3)

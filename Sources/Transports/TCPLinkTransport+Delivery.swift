@@ -86,9 +86,9 @@ extension ByteBuffer {
     /// The version that the peer speaks, when the block only says that it cannot speak ours.
     fileprivate var refusedVersion: UInt8? {
         var reader = self
-        guard let header = try? BlockHeader(reading: &reader), case .refusal(.version(let version)) = header.opening else {
-            return nil
-        }
+        guard let header = try? BlockHeader(reading: &reader),
+            case .refusal(.version(let version)) = header.opening
+        else { return nil }
         return version
     }
 }

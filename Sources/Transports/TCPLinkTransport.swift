@@ -6,8 +6,8 @@ import NIOPosix
 import TLS
 package import XMPP
 
-/// A link over TCP, of stanzas as in XEP-0361 or of blocks: plain where the configuration says so in words, else TLS from
-/// the first byte with certificates at both ends.
+/// A link over TCP, of stanzas as in XEP-0361 or of blocks: plain where the configuration says so in words, else TLS
+/// from the first byte with certificates at both ends.
 ///
 /// ``TCPLinkStateMachine`` decides; this object does. It keeps the batch that is in flight, so that none is forgotten
 /// when a connection dies, and pulls stanzas out of the connections only while the reader wants them.
@@ -49,8 +49,8 @@ package final class TCPLinkTransport: LinkTransport {
     /// - Parameters:
     ///   - listener: where the peer connects to; nil when only we dial.
     ///   - seed: of the jitter between dials; from the system's random numbers.
-    /// - Throws: ``TransportError`` when the TLS settings cannot be used, the listener cannot tell its peers apart, or both
-    ///   sides of a link with blocks would dial.
+    /// - Throws: ``TransportError`` when the TLS settings cannot be used, the listener cannot tell its peers apart, or
+    ///   both sides of a link with blocks would dial.
     package init(
         _ configuration: TCPLinkConfiguration, eventLoop: any EventLoop, listener: LinkListener?, seed: UInt64,
         logger: Logger
@@ -320,7 +320,8 @@ package final class TCPLinkTransport: LinkTransport {
     private func note(_ reason: LinkEnd) {
         switch reason {
         case .closed, .closedByPeer, .replaced: break
-        case .endedByPeer, .badBlock, .otherVersion, .agreementBroken, .cut, .reset, .silent, .errorReceived, .errorSent, .dialTimeout, .failed:
+        case .endedByPeer, .badBlock, .otherVersion, .agreementBroken, .cut, .reset, .silent, .errorReceived,
+            .errorSent, .dialTimeout, .failed:
             counts.lastError = reason.sentence
             logger.notice(
                 "link trouble", metadata: ["peer": "\(configuration.peer)", "reason": "\(reason.sentence)"])

@@ -82,6 +82,7 @@ struct ConfigurationTests {
             #expect(peer.transport.compression == .init(level: 9))
             #expect(peer.transport.hold == .milliseconds(50))
             #expect(peer.transport.deadAfter == .minutes(5))
+            #expect(peer.transport.dialTimeout == .minutes(5), "as long as dead-after")
             #expect(peer.transport.reconnectMinimum == .seconds(2))
             #expect(peer.transport.reconnectMaximum == .seconds(60))
             #expect(peer.outbox.maximumBytes == 1 << 30)

@@ -198,6 +198,9 @@ package struct TransportConfiguration: Equatable, Sendable {
     /// `dead-after`: how long what was sent may stay unacknowledged – by the other end's TCP, in dialect `skywave` also by
     /// the other bridge – before the connection counts as dead, 1s…24h. Default 120s.
     package var deadAfter: TimeAmount
+    /// `dial-timeout`: how long TCP and TLS together may take, at either end, 1s…2h. Default: `dead-after`, with TLS three
+    /// times that, as its handshake is three flights; 60s at least.
+    package var dialTimeout: TimeAmount
     /// `reconnect`: `{ min = "1s", max = "60s" }`, the pause before dialling again: doubled after each failure, with
     /// jitter. 10ms…24h.
     package var reconnectMinimum: TimeAmount

@@ -1,4 +1,5 @@
 import NIOCore
+import Transports
 import XMPP
 
 /// One `[peer.transport]` as far as it could be read; problems have been reported.
@@ -45,13 +46,16 @@ struct TransportReading {
         let hold = table.duration("hold", in: .zero ... .seconds(10)) ?? .milliseconds(20)
         let batchBytes = table.size("batch-bytes", in: 512...(1 << 20)) ?? 65_536
         let deadAfter = table.duration("dead-after", in: .seconds(1) ... .hours(24)) ?? .seconds(120)
+        let dialTimeout =
+            table.duration("dial-timeout", in: .seconds(1) ... .hours(2))
+            ?? TCPLinkConfiguration.identificationTime(deadAfter: deadAfter, usesTLS: table.has("tls"))
         let stanzaBytes = table.size("stanza-bytes", in: 10_000...(16 << 20)) ?? 524_288
         let (minimum, maximum) = TransportReading.reconnect(table)
         guard kind != nil, let security, connect != nil || listen != nil else { return }
         configuration = TransportConfiguration(
             connect: connect, listen: listen, source: source, security: security, addresses: addresses,
             compression: compression,
-            hold: hold, batchBytes: batchBytes, deadAfter: deadAfter, reconnectMinimum: minimum,
+            hold: hold, batchBytes: batchBytes, deadAfter: deadAfter, dialTimeout: dialTimeout, reconnectMinimum: minimum,
             reconnectMaximum: maximum, stanzaBytes: stanzaBytes)
     }
 

@@ -53,9 +53,9 @@ enum PeerLinks {
             case .tls(let tls): .tls(linkTLS(tls), sources: sources)
             }
         var link = TCPLinkConfiguration(
-            peer: peer.name, remote: transport.connect.map { .init(host: $0.host, port: $0.port) },
+            peer: peer.name, dialect: peer.dialect == .skywave ? .skywave : .xep,
+            remote: transport.connect.map { .init(host: $0.host, port: $0.port) },
             listens: transport.listen != nil, security: security)
-        link.dialect = peer.dialect == .skywave ? .skywave : .xep
         link.localAddress = transport.source
         link.policy.reconnectMinimum = transport.reconnectMinimum
         link.policy.reconnectMaximum = transport.reconnectMaximum
@@ -67,6 +67,8 @@ enum PeerLinks {
         link.inflateLimits.unfinishedStanzaBytes = max(
             link.inflateLimits.unfinishedStanzaBytes, 8 * transport.stanzaBytes)
         link.deadAfter = transport.deadAfter
+        link.policy.dialTimeout = transport.dialTimeout
+        link.handshakeTimeout = transport.dialTimeout
         return link
     }
 
