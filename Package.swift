@@ -15,6 +15,7 @@ let unixSignals: Target.Dependency = .product(name: "UnixSignals", package: "swi
 let arguments: Target.Dependency = .product(name: "ArgumentParser", package: "swift-argument-parser")
 let hummingbird: Target.Dependency = .product(name: "Hummingbird", package: "hummingbird")
 let grdb: Target.Dependency = .product(name: "GRDB", package: "GRDB.swift")
+let sqlite: Target.Dependency = .product(name: "GRDBSQLite", package: "GRDB.swift")
 let toml: Target.Dependency = .product(name: "TOMLKit", package: "TOMLKit")
 
 let package = Package(
@@ -48,7 +49,7 @@ let package = Package(
         // I/O
         .target(name: "TLS", dependencies: ["XMPP", "ServerStreams", "COpenSSL", "CShims", nioCore]),
         .target(name: "Transports", dependencies: ["XMPP", "Blocks", "TLS", nioCore, nioPosix, deque, logging]),
-        .target(name: "Store", dependencies: ["XMPP", "Outbox", nioCore, nioLocks, grdb, logging]),
+        .target(name: "Store", dependencies: ["XMPP", "Outbox", "CShims", nioCore, nioLocks, grdb, sqlite]),
         .target(name: "Admin", dependencies: [nioCore, nioPosix, nioHTTP1, nioLocks, hummingbird, lifecycle, logging]),
 
         // Run

@@ -1,3 +1,4 @@
 // Static-inline wrappers for macros and variadic functions that Swift cannot import.
 #pragma once
+#include "FileShims.h"
 #include "OpenSSLShims.h"
