@@ -56,8 +56,8 @@ let package = Package(
         .target(
             name: "Bridge",
             dependencies: [
-                "XMPP", "ServerStreams", "Outbox", "Blocks", "BridgeCore", "TLS", "Transports", "Admin", "CShims",
-                nioCore, nioPosix, logging, lifecycle, toml,
+                "XMPP", "ServerStreams", "Outbox", "Blocks", "BridgeCore", "TLS", "Transports", "Store", "Admin",
+                "CShims", nioCore, nioPosix, logging, lifecycle, toml,
             ]),
         .executableTarget(
             name: "skywave",

@@ -17,7 +17,7 @@ package enum SiteAction: Equatable, Sendable {
     /// Stop reading a peer's link, or go on. Said once per change.
     case holdLink(Int, Bool)
     /// Make these batches durable, all or none, and say `committed` or `commitFailed`. The next commit comes only after
-    /// that; after a failure the same one comes again, later.
+    /// that; after a failure the same one comes again, later. Without batches it only finds out how the disk is.
     case commit(UInt64, [PeerJournalBatch])
     /// Call ``SiteStateMachine/deadlineReached(now:)`` at this time; replaces an earlier one.
     case arm(NIODeadline)
@@ -43,7 +43,8 @@ package struct PeerJournalBatch: Equatable, Sendable {
 package enum SiteNote: Equatable, Sendable {
     /// The local server reads too slowly; what comes for it is queued now.
     case serverReadsSlowly
-    /// The journal takes nothing: no space, most likely. Local senders are refused, links are not read.
+    /// The journal takes nothing, or nothing new: no space, most likely. Local senders are refused; while it takes nothing at
+    /// all the links are not read.
     case journalStalled
     /// The journal takes records again.
     case journalRecovered(after: TimeAmount)

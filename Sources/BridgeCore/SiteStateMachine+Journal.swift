@@ -24,16 +24,28 @@ extension SiteStateMachine {
                 batches.append(PeerJournalBatch(peer: peer.number, batch: batch))
             }
         }
-        guard !batches.isEmpty else { return }
+        if !batches.isEmpty { newCommit() }
+    }
+
+    private mutating func newCommit() {
         lastCommit += 1
         commitAgain()
     }
 
+    private mutating func commitAgain() {
+        commit = .underWay
+        probeAt = nil
+        actions.append(.commit(lastCommit, batches))
+    }
+
     /// The commit of this number is durable.
-    package mutating func committed(_ number: UInt64, now: NIODeadline) {
+    ///
+    /// - Parameter isSpaceLow: nothing new should be taken on until a commit says otherwise.
+    package mutating func committed(_ number: UInt64, isSpaceLow: Bool = false, now: NIODeadline) {
         self.now = now
         precondition(commit == .underWay && number == lastCommit, "the commit that is under way")
         commit = .idle
+        failures = 0
         counters.commits &+= 1
         let done = batches
         batches = []
@@ -41,11 +53,16 @@ extension SiteStateMachine {
             peers[entry.peer].machine.batchCommitted(entry.batch.number, now: now)
             mark(peers[entry.peer])
         }
-        if let since = stalledSince {
+        for peer in peers { hold(peer, .journal, false) }
+        if isSpaceLow {
+            stall()
+            // Without traffic nothing else would find out that there is space again.
+            probeAt = now + configuration.commitRetryMaximum
+            timerChanged()
+        } else if let since = stalledSince {
             stalledSince = nil
-            failures = 0
             actions.append(.note(.journalRecovered(after: now - since)))
-            stall(false)
+            tellPeers(isStalled: false)
         }
     }
 
@@ -61,23 +78,36 @@ extension SiteStateMachine {
         failures += 1
         commit = .failed(retryAt: now + min(pause, longest))
         timerChanged()
-        if stalledSince == nil {
-            stalledSince = now
-            actions.append(.note(.journalStalled))
-            stall(true)
+        stall()
+        for peer in peers where peer.machine.policy.isJournaled { hold(peer, .journal, true) }
+    }
+
+    /// What is due for the journal by the clock alone.
+    mutating func retryCommit() {
+        switch commit {
+        case .failed(let retryAt): if retryAt <= now { commitAgain() }
+        case .idle: if let probeAt, probeAt <= now { newCommit() }
+        case .underWay: break
         }
     }
 
-    private mutating func stall(_ isStalled: Bool) {
+    /// When ``retryCommit()`` has something to do.
+    var commitDeadline: NIODeadline? {
+        if case .failed(let retryAt) = commit { return retryAt }
+        return probeAt
+    }
+
+    private mutating func stall() {
+        guard stalledSince == nil else { return }
+        stalledSince = now
+        actions.append(.note(.journalStalled))
+        tellPeers(isStalled: true)
+    }
+
+    private mutating func tellPeers(isStalled: Bool) {
         for peer in peers where peer.machine.policy.isJournaled {
             peer.machine.journalStalled(isStalled, now: now)
-            hold(peer, .journal, isStalled)
             mark(peer)
         }
-    }
-
-    mutating func commitAgain() {
-        commit = .underWay
-        actions.append(.commit(lastCommit, batches))
     }
 }

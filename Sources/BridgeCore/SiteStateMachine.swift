@@ -47,9 +47,12 @@ package struct SiteStateMachine: ~Copyable {
     /// What the commit under way, or the failed one, holds.
     var batches: [PeerJournalBatch] = []
     var lastCommit: UInt64 = 0
-    /// The first failure of the commit that is being tried, and how often it failed.
+    /// Since when nothing new is taken on, because commits fail or space runs out.
     var stalledSince: NIODeadline?
+    /// How often the commit failed that is being tried.
     var failures = 0
+    /// When to see whether there is space again; only while nothing is under way.
+    var probeAt: NIODeadline?
 
     var pressure = SiteBackPressure()
     var dialled: Set<ConnectionID> = []
@@ -276,7 +279,7 @@ package struct SiteStateMachine: ~Copyable {
             actions.append(.note(.serverReadsSlowly))
             for peer in peers { hold(peer, .pressure, false) }
         }
-        if case .failed(let retryAt) = commit, retryAt <= now { commitAgain() }
+        retryCommit()
     }
 
     /// Sets the timer where what is armed would come too late. A timer that comes too early costs less than setting it anew
@@ -287,7 +290,7 @@ package struct SiteStateMachine: ~Copyable {
         var needed = localDeadline
         for peer in peers { needed = SiteStateMachine.earlier(needed, peer.deadline) }
         needed = SiteStateMachine.earlier(needed, pressure.deadline)
-        if case .failed(let retryAt) = commit { needed = SiteStateMachine.earlier(needed, retryAt) }
+        needed = SiteStateMachine.earlier(needed, commitDeadline)
         guard let needed else { return nil }
         if let armed, armed <= needed { return nil }
         armed = needed

@@ -1,6 +1,8 @@
 package import Logging
 package import NIOCore
 import NIOPosix
+import Outbox
+import Store
 import TLS
 import Transports
 
@@ -15,10 +17,13 @@ package struct RunningSite: Sendable {
 
     /// Builds and starts everything.
     ///
-    /// - Parameter withLinks: false to leave the peers out: nothing is sent to them and no link is opened.
+    /// - Parameters:
+    ///   - withLinks: false to leave the peers out: nothing is sent to them and no link is opened.
+    ///   - openJournal: opens the journal in the state directory; called when the configuration wants one.
     /// - Throws: ``BridgeError`` with the first thing that stands in the way.
     package static func start(
-        _ configuration: SiteConfiguration, withLinks: Bool = true, on eventLoop: any EventLoop, logger: Logger
+        _ configuration: SiteConfiguration, withLinks: Bool = true,
+        openJournal: @escaping JournalOpener = OpenJournal.inFile, on eventLoop: any EventLoop, logger: Logger
     ) async throws -> RunningSite {
         let state = try StateDirectory(configuration.state)
         let secret = try state.dialbackSecret()
@@ -31,10 +36,11 @@ package struct RunningSite: Sendable {
         warnOfExpiry(tls, logger)
         let server = try? SocketAddress.makeAddressResolvingHost(
             configuration.server.host, port: configuration.server.port)
+        let journal = withLinks ? try await self.journal(configuration, openJournal, logger) : nil
         let runtime = try await eventLoop.submit {
             let runtime = SiteRuntime(
                 configuration, withLinks: withLinks, secrets: OpenSSLServerStreamSecrets(secret: secret), tls: tls,
-                serverAddress: server, eventLoop: eventLoop, logger: logger)
+                serverAddress: server, journal: journal, eventLoop: eventLoop, logger: logger)
             guard withLinks else { return NIOLoopBound(runtime, eventLoop: eventLoop) }
             let links = try PeerLinks.make(configuration, eventLoop: eventLoop, logger: logger)
             runtime.linkListeners = links.listeners
@@ -55,6 +61,32 @@ package struct RunningSite: Sendable {
             if let error = error as? TransportError { throw BridgeError(.link, error.description) }
             throw error
         }
+    }
+
+    /// Opens the journal where the configuration wants one, and says what was found in it.
+    private static func journal(
+        _ configuration: SiteConfiguration, _ open: @escaping JournalOpener, _ logger: Logger
+    ) async throws -> OpenJournal? {
+        guard configuration.journal == .durable else {
+            logger.notice("without a journal: what waits is lost in a crash, and goes back to its senders at a stop")
+            return nil
+        }
+        let journal: OpenJournal
+        do {
+            // Reading blocks, and may take a while after a long outage.
+            journal = try await NIOSingletons.posixBlockingThreadPool.runIfActive { try open(configuration.state) }
+        } catch let error as StoreError {
+            throw BridgeError(.state, error.description)
+        }
+        for note in journal.recovered.notes { logger.notice("\(note)") }
+        let known = Set(configuration.peers.map(\.name))
+        for name in journal.recovered.peers.keys.sorted() where !known.contains(name) {
+            let waiting = journal.recovered[name][.outbox].count
+            logger.warning(
+                "the journal holds the queue of a peer that is not configured any more; it is kept",
+                metadata: ["peer": "\(name)", "stanzas": "\(waiting)"])
+        }
+        return journal
     }
 
     /// Says so when a certificate for a remote domain has less than thirty days left.

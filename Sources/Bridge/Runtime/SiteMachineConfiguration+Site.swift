@@ -50,6 +50,7 @@ extension PeerPolicy {
         self.init(
             name: peer.name, localDomains: site.domains, remoteDomains: peer.domains,
             roomDomains: site.rooms + peer.rooms)
+        isJournaled = site.journal == .durable
         dialect = peer.dialect == .skywave ? .skywave : .xep
         outboxBytes = peer.outbox.maximumBytes
         outboxStanzas = peer.outbox.maximumStanzas

@@ -1,7 +1,9 @@
 import BridgeCore
 import Logging
 import NIOCore
+import Outbox
 import ServerStreams
+import Store
 import TLS
 import Transports
 import XMPP
@@ -14,7 +16,7 @@ extension SiteRuntime {
         case .link(let peer, let action): perform(action, peers[peer])
         case .holdLink(let peer, true): peers[peer].link.pauseReading()
         case .holdLink(let peer, false): peers[peer].link.resumeReading()
-        case .commit: break
+        case .commit(let number, let batches): commit(number, batches)
         case .arm(let deadline):
             timer?.cancel()
             timer = eventLoop.assumeIsolated().scheduleTask(deadline: deadline) {
@@ -81,6 +83,24 @@ extension SiteRuntime {
         }
     }
 
+    private func commit(_ number: UInt64, _ batches: [PeerJournalBatch]) {
+        guard let journal else { preconditionFailure("a commit without a journal") }
+        let named = batches.map { NamedBatch(peer: configuration.peers[$0.peer].name, batch: $0.batch) }
+        journal.writer.commit(named, serviceTime: clock.milliseconds(.now()), on: eventLoop)
+            .assumeIsolated()
+            .whenComplete { result in
+                switch result {
+                case .success(let outcome):
+                    self.journalFailure = nil
+                    self.site.committed(number, isSpaceLow: outcome.isSpaceLow, now: .now())
+                case .failure(let error):
+                    self.journalFailure = "\(error)"
+                    self.site.commitFailed(now: .now())
+                }
+                self.endTurn()
+            }
+    }
+
     private func log(_ note: SiteNote) {
         switch note {
         case .serverReadsSlowly:
@@ -88,11 +108,11 @@ extension SiteRuntime {
         case .journalStalled:
             logger.error(
                 """
-                the journal cannot be written; until it can, the server's stanzas are refused and the links not read. Is \
-                there space on the disk?
+                the journal takes nothing new: \(journalFailure ?? "space on the disk runs out"); until it does, stanzas of \
+                the server are refused with resource-constraint
                 """, metadata: ["directory": "\(configuration.state)"])
         case .journalRecovered(let span):
-            logger.notice("the journal is written again", metadata: ["after": "\(SiteStatus.span(span))"])
+            logger.notice("the journal takes everything again", metadata: ["after": "\(SiteStatus.span(span))"])
         case .newEpoch(let peer):
             logger.notice(
                 "the journal is new, restored or repaired: numbering starts anew",

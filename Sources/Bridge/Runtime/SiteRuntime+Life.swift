@@ -46,12 +46,13 @@ extension SiteRuntime {
             deadline.cancel()
             finished.succeed()
         }
-        return finished.futureResult.assumeIsolated().map {
+        return finished.futureResult.assumeIsolated().flatMap {
             self.stopped?.succeed()
             self.stopped = nil
             self.timer?.cancel()
             for peer in self.peers { peer.link.onEvent = nil }
             for connection in self.connections.values { connection.channel.close(promise: nil) }
+            return self.journal?.close(self.eventLoop) ?? self.eventLoop.makeSucceededVoidFuture()
         }.nonisolated()
     }
 }

@@ -4,6 +4,7 @@ import NIOCore
 import NIOPosix
 import Outbox
 import ServerStreams
+import Store
 import TLS
 import Transports
 import XMPP
@@ -23,6 +24,10 @@ final class SiteRuntime {
     var peers: [PeerRuntime] = []
     var linkListeners: [LinkListener] = []
     let tls: LocalTLS?
+    let journal: OpenJournal?
+    let clock: ServiceClock
+    /// Why the last commit failed.
+    var journalFailure: String?
     var admission: LocalAdmission
     let localLimits: XMLLimits
 
@@ -45,10 +50,12 @@ final class SiteRuntime {
     /// Sees what comes from the local server; `check --dial` stands where peers otherwise do.
     var probe: (any SiteProbe)?
 
-    /// - Parameter withLinks: false where a probe takes all stanzas.
+    /// - Parameters:
+    ///   - withLinks: false where a probe takes all stanzas.
+    ///   - journal: nil to keep everything in memory.
     init(
         _ configuration: SiteConfiguration, withLinks: Bool, secrets: any ServerStreamSecrets,
-        tls: LocalTLS?, serverAddress: SocketAddress?, eventLoop: any EventLoop, logger: Logger
+        tls: LocalTLS?, serverAddress: SocketAddress?, journal: OpenJournal?, eventLoop: any EventLoop, logger: Logger
     ) {
         self.configuration = configuration
         self.eventLoop = eventLoop
@@ -60,9 +67,12 @@ final class SiteRuntime {
         limits.stanzaBytes = configuration.limits.stanzaBytes
         limits.skippedBytes = max(limits.skippedBytes, 4 * limits.stanzaBytes)
         localLimits = limits
+        self.journal = journal
+        let recovered = journal?.recovered ?? RecoveredSite()
+        clock = ServiceClock(last: recovered.serviceTime, wallGap: recovered.wallGap, now: startedAt)
         let machine = SiteMachineConfiguration(configuration, withLinks: withLinks)
         site = SiteStateMachine(
-            machine, recovered: machine.peers.map { _ in RecoveredPeer() }, clock: ServiceClock(now: startedAt),
+            machine, recovered: machine.peers.map { recovered[$0.name] }, clock: clock,
             secrets: secrets, random: SecureRandom.uniform(in: 0..<UInt64.max), now: startedAt)
     }
 
