@@ -77,7 +77,9 @@ package struct SiteStateMachine: ~Copyable {
         self.configuration = configuration
         self.now = now
         router = StanzaRouter(peers: configuration.peers.map(\.remoteDomains))
-        local = LocalSide(configuration: configuration.local, secrets: secrets)
+        local = LocalSide(
+            configuration: configuration.local, secrets: secrets,
+            suspects: recovered.flatMap { SiteStateMachine.fingerprints($0[.taken]) })
         var peers: [SitePeer] = []
         for (number, policy) in configuration.peers.enumerated() {
             // Neighbours must not share an epoch.
@@ -93,6 +95,17 @@ package struct SiteStateMachine: ~Copyable {
         }
         self.peers = peers
         for peer in peers { mark(peer) }
+    }
+
+    /// The fingerprints in rows of the table of stanzas taken lately, 8 bytes each.
+    private static func fingerprints(_ rows: [RecoveredPeer.Row]) -> [UInt64] {
+        var fingerprints: [UInt64] = []
+        for row in rows {
+            for start in stride(from: 0, through: row.payload.count - 8, by: 8) {
+                fingerprints.append(row.payload[start..<start + 8].reduce(0) { $0 << 8 | UInt64($1) })
+            }
+        }
+        return fingerprints
     }
 
     /// After ``shutdownRequested(now:)``: every local stream is closed and everything is durable.
