@@ -16,6 +16,10 @@ package enum BounceReason: Equatable, Sendable {
     case sentTooOften
     /// The bridge stops.
     case shuttingDown
+    /// Nothing can be made durable at the moment.
+    case journalStalled
+    /// An operator took it out of the queue.
+    case cancelled
     /// Larger than the peer's side takes, with the limit in bytes.
     case oversize(limit: Int)
     /// The answer to this request was larger than our side takes.
@@ -75,6 +79,10 @@ package enum BounceTable {
                 condition: .remoteServerTimeout, type: .wait, text: "given up: the link broke each time this was sent")
         case .shuttingDown:
             Reply(condition: .remoteServerTimeout, type: .wait, text: "the bridge to this domain is shutting down")
+        case .journalStalled:
+            Reply(condition: .resourceConstraint, type: .wait, text: "the bridge cannot store anything at the moment")
+        case .cancelled:
+            Reply(condition: .undefinedCondition, type: .cancel, text: "taken out of the queue by an operator")
         case .oversize(let limit):
             Reply(condition: .policyViolation, type: .modify, text: "larger than \(limit) bytes")
         case .answerOversize(let limit):

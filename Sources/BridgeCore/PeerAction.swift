@@ -1,3 +1,4 @@
+import Blocks
 package import NIOCore
 package import XMPP
 
@@ -62,6 +63,24 @@ package enum PeerEvent: String, CaseIterable, Sendable {
     case sentTooOften = "stanza given up because the link broke each time it was sent"
     case lostAtShutdown = "stanza given up at shutdown"
     case undeliverable = "stanza that the local server could not take"
+    case cancelled = "stanza taken out of the queue by the operator"
+    case journalStalled = "stanza refused because the journal takes nothing"
+    case inboxFull = "error for a local user lost because the inbox is full"
+    // What could not be read, and was set aside.
+    case poison = "stanza on the link set aside because it could not be read"
+    case unreadableRow = "row of the journal set aside because it could not be read"
+    // The link protocol.
+    case linkHistoryRefused = "link history that the other side does not have"
+    case linkPeerRestored = "peer that began a new epoch"
+    case linkSelfRestored = "own journal older than what the peer has seen"
+    case linkDuplicateBlock = "block that had arrived already"
+    case linkDuplicateStanza = "stanza that had arrived already"
+    case linkLateBlock = "block of an earlier session"
+    case linkGap = "block missing before one that arrived"
+    case linkBlockRepeated = "block sent again"
+    case linkNumbersSkipped = "numbers that the peer never sent"
+    case linkDamagedBlock = "block that could not be read"
+    case linkFailed = "link ended because of what the peer sent, or did not send"
     case bounceBudgetSpent = "error not sent because the budget for errors is spent"
 
     /// The stream error for a peer that does this again and again; nil for what never ends a link. A wrong recipient does
@@ -73,8 +92,29 @@ package enum PeerEvent: String, CaseIterable, Sendable {
         case .notAStanza: .unsupportedStanzaType
         case .foreignRecipient, .localNotAStanza, .localMissingAddress, .localForeignSender, .localForeignRecipient,
             .malformedIQ, .answerDiscarded, .requestTableFull, .roomErrorSuppressed, .roomStanzaLost, .oversize,
-            .outboxFull, .expired, .inDoubt, .sentTooOften, .lostAtShutdown, .undeliverable, .bounceBudgetSpent:
+            .outboxFull, .expired, .inDoubt, .sentTooOften, .lostAtShutdown, .undeliverable, .bounceBudgetSpent,
+            .cancelled, .journalStalled, .inboxFull, .poison, .unreadableRow, .linkHistoryRefused, .linkPeerRestored,
+            .linkSelfRestored, .linkDuplicateBlock, .linkDuplicateStanza, .linkLateBlock, .linkGap, .linkBlockRepeated,
+            .linkNumbersSkipped, .linkDamagedBlock, .linkFailed:
             nil
         }
+    }
+}
+
+extension PeerEvent {
+    init(_ note: LinkSessionNote) {
+        self =
+            switch note {
+            case .historyRefused: .linkHistoryRefused
+            case .peerRestored: .linkPeerRestored
+            case .selfRestored: .linkSelfRestored
+            case .duplicateBlock: .linkDuplicateBlock
+            case .duplicateStanza: .linkDuplicateStanza
+            case .lateBlock: .linkLateBlock
+            case .gap: .linkGap
+            case .blockRepeated: .linkBlockRepeated
+            case .numbersSkipped: .linkNumbersSkipped
+            case .damagedBlock: .linkDamagedBlock
+            }
     }
 }

@@ -1,7 +1,17 @@
 package import Blocks
 package import NIOCore
-import Outbox
+package import Outbox
 package import XMPP
+
+/// When a batch or block leaves although more would fit into it.
+package enum HoldPolicy: Equatable, Sendable {
+    /// As soon as the link takes it.
+    case turn
+    /// At the earliest this long after the one before; the first on an idle link does not wait.
+    case time(TimeAmount)
+    /// When it would have so many bytes on the wire, or its first stanza has waited for `longest`.
+    case bytes(Int, longest: TimeAmount)
+}
 
 /// The peering agreement and its limits, as one peer's machine needs them.
 package struct PeerPolicy: Sendable {
@@ -31,8 +41,21 @@ package struct PeerPolicy: Sendable {
     /// A batch is full at this many canonical bytes; one stanza may be larger.
     package var batchBytes: Int = 32 << 10
     package var batchStanzas: Int = 64
-    /// Least time between two batches that are not full. The first stanza on an idle link does not wait.
-    package var holdTime: TimeAmount = .milliseconds(20)
+    /// What makes a batch or block wait for more to go with it. Urgent stanzas do not wait where blocks are spoken.
+    package var hold = HoldPolicy.time(.milliseconds(20))
+    /// Bytes on the wire that a block should have at most; a stanza that takes more is sent in parts (dialect `skywave`).
+    package var blockBytes: Int = 16 << 10
+    package var linkSession = LinkSessionConfiguration()
+
+    /// Whether presence that is worth something only while it is fresh is recorded in the journal.
+    package var journalsPresence = false
+    /// Priorities of the classes, and what counts as urgent.
+    package var classes = OutboxClasses()
+    /// Stanzas that the local side may have at a time before the local server is responsible for them.
+    package var inboxWindow: Int = 256
+    /// Canonical bytes and stanzas that may wait for the local server; over either the link is held.
+    package var inboxBytes: Int = 16 << 20
+    package var inboxStanzas: Int = 20_000
 
     /// IQ requests that may be unanswered at a time, per direction.
     package var maximumRequests: Int = 16_384
@@ -52,8 +75,10 @@ package struct PeerPolicy: Sendable {
     }
 
     var outboxLimits: OutboxLimits {
-        OutboxLimits(
+        var limits = OutboxLimits(
             maximumBytes: outboxBytes, maximumStanzas: outboxStanzas, messageLifetime: messageLifetime,
             requestLifetime: iqTimeout, presenceLifetime: presenceLifetime)
+        limits.classes = classes
+        return limits
     }
 }

@@ -6,8 +6,23 @@ extension PeerStateMachine {
     // MARK: From the local server
 
     /// A stanza of the local side for this peer. Its `from` was proved on the stream that it came on.
+    ///
+    /// - Parameter receipt: by which the local server is told, in `handled`, that the stanza needs no more care of its own.
     package mutating func localStanzaReceived(_ stanza: Stanza, receipt: LocalReceipt?, now: NIODeadline) {
-        if let receipt { actions.append(.handled(receipt)) }
+        // While nothing can be recorded, what would need a row is answered, and waits for nothing but its turn.
+        let isRefused = isJournalStalled && StanzaLifetime(stanza) != .unlimited
+        takeLocal(stanza, isRefused: isRefused, now: now)
+        if let receipt {
+            if journal.isOn {
+                receipts.append((isRefused ? receipts.last?.batch ?? 0 : journal.gate, receipt))
+            } else {
+                actions.append(.handled(receipt))
+            }
+        }
+        settle(now: now)
+    }
+
+    private mutating func takeLocal(_ stanza: Stanza, isRefused: Bool, now: NIODeadline) {
         if let event = localViolation(of: stanza) {
             count(event)
             if event == .localForeignRecipient { refuse(stanza, .notServed, from: .local, now: now) }
@@ -18,19 +33,41 @@ extension PeerStateMachine {
             count(.roomErrorSuppressed)
             return
         }
-        guard !isStopped else {
+        guard !isStopped || journal.isOn else {
             count(.lostAtShutdown)
             refuse(stanza, .shuttingDown, from: .local, now: now)
+            return
+        }
+        guard !isRefused else {
+            count(.journalStalled)
+            refuse(stanza, .journalStalled, from: .local, now: now)
             return
         }
         if stanza.kind == .iq {
             guard admitLocalIQ(stanza, now: now) else { return }
         }
-        if !enqueue(stanza, now: now) {
-            if stanza.isIQRequest { _ = localRequests.remove(stanza) }
-            refuse(stanza, .queueFull, from: .local, now: now)
+        if enqueue(stanza, now: now) {
+            if journal.isOn, let fingerprint = stanza.fingerprint { fingerprints.add(fingerprint) }
+            return
         }
-        settle(now: now)
+        if stanza.isIQRequest, let tracked = localRequests.remove(stanza) {
+            journal.remove(.localRequests, id: tracked.row)
+        }
+        refuse(stanza, .queueFull, from: .local, now: now)
+    }
+
+    /// Adds to the outbox what goes to the peer; false when it is full.
+    mutating func enqueue(_ stanza: Stanza, now: NIODeadline) -> Bool {
+        let isRecorded = isRecorded(stanza)
+        let time = clock.milliseconds(now)
+        switch outbox.append(stanza, isRecorded: isRecorded, now: time) {
+        case .accepted:
+            if isRecorded { journal.put(.outbox, id: outbox.lastID, stanza, time: time) }
+            return true
+        case .full:
+            count(.outboxFull)
+            return false
+        }
     }
 
     /// `from` must be ours and `to` the peer's. The configuration has said so too; this is where it is enforced.
@@ -48,14 +85,24 @@ extension PeerStateMachine {
     /// Keeps account of an IQ; false when it does not cross.
     private mutating func admitLocalIQ(_ stanza: Stanza, now: NIODeadline) -> Bool {
         if stanza.isIQAnswer {
-            guard remoteRequests.answerCrossed(stanza) != nil else {
+            guard let tracked = remoteRequests.answerCrossed(stanza) else {
                 count(.answerDiscarded)
                 return false
             }
+            journal.remove(.remoteRequests, id: tracked.row)
             return true
         }
-        return admitRequest(
-            stanza, stanza.isIQRequest ? localRequests.requestCrossed(stanza, now: now) : .noID, from: .local, now: now)
+        let admission =
+            stanza.isIQRequest ? localRequests.requestCrossed(stanza, row: ids.requests + 1, now: now) : .noID
+        if admission == .accepted { recordRequest(stanza, .localRequests, now: now) }
+        return admitRequest(stanza, admission, from: .local, now: now)
+    }
+
+    private mutating func recordRequest(_ request: Stanza, _ table: JournalTable, now: NIODeadline) {
+        ids.requests += 1
+        guard journal.isOn else { return }
+        journal.put(
+            table, id: ids.requests, RequestTracker.withoutLargePayload(request), time: clock.milliseconds(now))
     }
 
     private mutating func admitRequest(
@@ -76,9 +123,15 @@ extension PeerStateMachine {
 
     // MARK: From the link
 
-    /// A stanza from the peer's link. Nothing about it is believed before its addresses were checked, and nothing that is
-    /// wrapped inside it is ever looked at as a stanza.
+    /// A stanza from the peer's link (dialect `xep`).
     package mutating func linkStanzaReceived(_ stanza: Stanza, now: NIODeadline) {
+        takeFromLink(stanza, ageSeconds: 0, now: now)
+        if journal.isOn || stanza.kind == .iq { settle(now: now) }
+    }
+
+    /// A stanza that the peer sent. Nothing about it is believed before its addresses were checked, and nothing that is
+    /// wrapped inside it is ever looked at as a stanza.
+    mutating func takeFromLink(_ stanza: Stanza, ageSeconds: UInt32, now: NIODeadline) {
         if let event = linkViolation(of: stanza) {
             violated(event, now: now)
             return
@@ -90,36 +143,11 @@ extension PeerStateMachine {
             return
         }
         if stanza.kind == .iq {
-            guard admitLinkIQ(stanza, now: now) else {
-                settle(now: now)
-                return
-            }
+            guard admitLinkIQ(stanza, now: now) else { return }
         }
-        actions.append(.deliver(stanza, id: nil))
-        if stanza.kind == .iq { settle(now: now) }
+        let age = UInt64(ageSeconds) * 1_000
+        deliverLocally(ageSeconds == 0 ? stanza : delayStamp.stamped(stanza, age: age, now: now), now: now)
     }
-
-    /// A whole block from the peer's link (dialect `skywave`).
-    package mutating func linkBlockReceived(_ block: ByteBuffer, now: NIODeadline) {}
-
-    /// The local server is responsible for these stanzas of the inbox now.
-    package mutating func delivered(_ ids: [UInt64], now: NIODeadline) {}
-
-    // MARK: The local server's streams
-
-    /// The stream over which the local server spoke for one of its domains is gone.
-    package mutating func localStreamLost(_ domain: Domain, now: NIODeadline) {}
-
-    /// The local server speaks for one of its domains again.
-    package mutating func localStreamOpened(_ domain: Domain, now: NIODeadline) {}
-
-    // MARK: The operator
-
-    /// Takes a stanza out of the queue and sends it back to its sender; false when it is not there or has left already.
-    package mutating func cancel(_ outboxID: UInt64, now: NIODeadline) -> Bool { false }
-
-    /// What waits for the link, first what leaves first, at most `limit` of it.
-    package mutating func queueEntries(limit: Int, now: NIODeadline) -> [QueueEntry] { [] }
 
     /// The stub of a stanza that was larger than `limit` bytes and skipped.
     package mutating func linkOversizeReceived(_ stub: Stanza, limit: Int, now: NIODeadline) {
@@ -129,8 +157,9 @@ extension PeerStateMachine {
         }
         count(.oversize)
         if stub.isIQAnswer {
-            if let request = localRequests.answerCrossed(stub) {
-                bounce(request, .answerOversize(limit: limit), from: .local, now: now)
+            if let tracked = localRequests.answerCrossed(stub) {
+                journal.remove(.localRequests, id: tracked.row)
+                bounce(tracked.request, .answerOversize(limit: limit), from: .local, now: now)
             }
         } else {
             refuse(stub, .oversize(limit: limit), from: .link, now: now)
@@ -138,22 +167,7 @@ extension PeerStateMachine {
         settle(now: now)
     }
 
-    /// The local server could not be given a stanza that came over the link, or an error that was made up here.
-    ///
-    /// - Parameter id: its place in the inbox, nil when it has none.
-    package mutating func localDeliveryFailed(
-        _ id: UInt64?, _ stanza: Stanza, _ condition: StanzaErrorCondition, _ type: StanzaErrorType, now: NIODeadline
-    ) {
-        count(.undeliverable)
-        guard linkViolation(of: stanza) == nil else { return }
-        if stanza.isIQRequest {
-            guard remoteRequests.remove(stanza) else { return }
-        }
-        refuse(stanza, .localDelivery(condition, type), from: .link, now: now)
-        settle(now: now)
-    }
-
-    private mutating func linkViolation(of stanza: Stanza) -> PeerEvent? {
+    mutating func linkViolation(of stanza: Stanza) -> PeerEvent? {
         guard stanza.kind != .other else { return .notAStanza }
         guard remoteDomains.containsSender(of: stanza) else {
             if stanza.from == nil { return .missingAddress }
@@ -180,14 +194,17 @@ extension PeerStateMachine {
 
     private mutating func admitLinkIQ(_ stanza: Stanza, now: NIODeadline) -> Bool {
         if stanza.isIQAnswer {
-            guard localRequests.answerCrossed(stanza) != nil else {
+            guard let tracked = localRequests.answerCrossed(stanza) else {
                 count(.answerDiscarded)
                 return false
             }
+            journal.remove(.localRequests, id: tracked.row)
             return true
         }
-        return admitRequest(
-            stanza, stanza.isIQRequest ? remoteRequests.requestCrossed(stanza, now: now) : .noID, from: .link, now: now)
+        let admission =
+            stanza.isIQRequest ? remoteRequests.requestCrossed(stanza, row: ids.requests + 1, now: now) : .noID
+        if admission == .accepted { recordRequest(stanza, .remoteRequests, now: now) }
+        return admitRequest(stanza, admission, from: .link, now: now)
     }
 
     // MARK: Errors in somebody else's name
@@ -228,7 +245,7 @@ extension PeerStateMachine {
             switch side {
             case .local:
                 counters.addBounce(reply.condition)
-                actions.append(.deliver(error, id: nil))
+                deliverLocally(error, isOwnAnswer: true, now: now)
             case .link:
                 guard !isStopped, enqueue(error, now: now) else { return }
                 counters.addBounce(reply.condition)
@@ -236,16 +253,23 @@ extension PeerStateMachine {
         }
     }
 
-    /// Ends what waited or was in flight when the bridge stops.
+    /// Ends a stanza that the outbox gave up: its row goes and its sender gets it back, in one batch.
+    mutating func giveBack(_ entry: OutboxEntry, _ reason: BounceReason, now: NIODeadline) {
+        if entry.isRecorded { journal.remove(.outbox, id: entry.id) }
+        if entry.stanza.isIQRequest {
+            // Answered already where it is not found.
+            guard let tracked = localRequests.remove(entry.stanza) else { return }
+            journal.remove(.localRequests, id: tracked.row)
+        }
+        bounce(entry.stanza, reason, from: .local, now: now)
+    }
+
+    /// Ends what waited or was in flight when the bridge stops without a journal.
     mutating func giveUp(_ stanza: Stanza, _ reason: BounceReason, now: NIODeadline) {
         if stanza.isIQRequest {
-            guard localRequests.remove(stanza) else { return }
+            guard localRequests.remove(stanza) != nil else { return }
         }
         count(.lostAtShutdown)
         bounce(stanza, reason, from: .local, now: now)
-    }
-
-    mutating func count(_ event: PeerEvent) {
-        if let note = counters.add(event) { actions.append(.note(note)) }
     }
 }

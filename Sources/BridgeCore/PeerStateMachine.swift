@@ -1,20 +1,26 @@
+import Blocks
 import DequeModule
 package import NIOCore
 package import Outbox
-package import XMPP
+import XMPP
 
 /// Everything the bridge decides about one peer: who may speak, what waits, what is sent when, what comes back.
 ///
 /// ```
-///  local server ──localStanzaReceived──▶ agreement ▶ rooms ▶ requests ▶ outbox ──send──▶ link
-///  local server ◀──deliver── requests ◀ rooms ◀ agreement ◀──linkStanzaReceived────────── link
+///  local server ──localStanzaReceived──▶ agreement ▶ rooms ▶ requests ▶ outbox ▶ numbers ──send, sendBlock──▶ link
+///  local server ◀──deliver── inbox ◀ requests ◀ rooms ◀ agreement ◀──linkStanzaReceived, linkBlockReceived── link
+///                                     ▲ every change ▼
+///                       takeBatch ──▶ journal ──▶ batchCommitted
 /// ```
 ///
-/// The link is *down*, *ready* for a batch, or *busy* with one. `send` makes it busy, `linkReady` ready again; a link that
-/// has just connected is busy until `linkReady`. On a ready link that was idle the first stanza leaves at once; after that a
-/// batch leaves when it is full or the hold time has passed since the last one, so what comes in meanwhile goes together.
+/// The link is *down*, *ready* for a batch or block, or *busy* with one. Sending makes it busy, `linkReady` ready again; a
+/// link that has just connected is busy until `linkReady`. On a ready link that was idle the first stanza leaves at once;
+/// after that the hold policy decides, so what comes in meanwhile goes together.
 ///
-/// An ordinary stanza passes without an allocation of its own and without any text being looked at.
+/// With a journal, what is seen outside waits until what it rests on is durable: a stanza counts as taken (`handled`) when it
+/// has its row, a block leaves when its numbers have theirs, and the local server gets what is in the inbox.
+///
+/// Without a journal an ordinary stanza passes without an allocation of its own and without any text being looked at.
 package struct PeerStateMachine: ~Copyable {
     enum LinkState {
         /// No connection. Becomes `busy` by `linkConnected`.
@@ -30,8 +36,10 @@ package struct PeerStateMachine: ~Copyable {
         case local, link
     }
 
-    let policy: PeerPolicy
+    package internal(set) var policy: PeerPolicy
+    let clock: ServiceClock
     var link = LinkState.down
+    var linkSince: NIODeadline
     var isStopped = false
     var localDomains: DomainSet
     var remoteDomains: DomainSet
@@ -48,10 +56,49 @@ package struct PeerStateMachine: ~Copyable {
     var linkBudget = BounceBudget(capacity: 10_000, perSecond: 100)
     var counters = PeerCounters()
     var actions: Deque<PeerAction> = []
+
+    // MARK: The journal
+    var journal: PeerJournal
+    var ids = PeerIDs()
+    var recordedIDs = PeerIDs()
+    var isJournalStalled = false
+    /// Receipts of stanzas that are the bridge's own when a batch is committed.
+    var receipts: Deque<(batch: UInt64, receipt: LocalReceipt)> = []
+    var fingerprints = TakenFingerprints()
+    var poison = PoisonList()
+    /// Fingerprints of what was taken from the local server shortly before the last end.
+    package internal(set) var suspects: [UInt64] = []
+
+    // MARK: The inbox
+    var inbox: Inbox
+    var isLinkHeld = false
+    var isLocalCongested = false
+    var delayStamp = DelayStamp()
+
+    // MARK: Blocks
+    var session: LinkSession
+    /// Numbered stanzas, by lane.
+    var sent = [SentLane(), SentLane()]
+    var unacknowledged = UnacknowledgedPairs()
+    var contexts = LabelContexts()
+    /// The block that leaves when its batch is committed.
+    var cutBlock: (batch: UInt64, bytes: ByteBuffer, isUrgent: Bool)?
+    var wasExpressLast = false
+    /// The number of the stanza that is being sent in parts.
+    var partNumber: UInt64?
+    /// Stanzas of a received block that are durable with a batch, to be told to the session.
+    var receivedOrdinals: Deque<(batch: UInt64, ordinal: UInt64)> = []
+    var acknowledgedCount: UInt64 = 0
+    var traffic = LinkTraffic()
+    var peerRemark: String?
+    var lastFailure: String?
+
     /// What the runtime's timer is set to. It may be earlier than needed: a call too early does nothing.
-    private var armed: NIODeadline?
-    private var hasAskedForLink = false
-    private var lastSent: NIODeadline?
+    var armed: NIODeadline?
+    var hasAskedForLink = false
+    var lastSent: NIODeadline?
+
+    var speaksBlocks: Bool { policy.dialect == .skywave }
 
     /// - Parameters:
     ///   - recovered: what the journal held; a fresh one without a journal.
@@ -62,75 +109,78 @@ package struct PeerStateMachine: ~Copyable {
         random: UInt64
     ) {
         self.policy = policy
+        self.clock = clock
+        linkSince = now
         localDomains = DomainSet(policy.localDomains)
         remoteDomains = DomainSet(policy.remoteDomains)
         localRooms = RoomRegistry(domains: policy.roomDomains, maximumRooms: policy.maximumRooms)
         remoteRooms = localRooms
         localRequests = RequestTracker(timeout: policy.iqTimeout, maximumRequests: policy.maximumRequests)
         remoteRequests = RequestTracker(timeout: policy.iqTimeout, maximumRequests: policy.maximumRequests)
-        outbox = Outbox(limits: policy.outboxLimits)
+        outbox = Outbox(limits: policy.outboxLimits, sortsAtOnce: policy.dialect == .skywave)
+        inbox = Inbox(window: policy.inboxWindow)
+        journal = PeerJournal(isOn: policy.isJournaled)
+        session = LinkSession(policy.linkSession, recovered: recovered, random: random)
+        if policy.isJournaled { recover(recovered, now: now) }
+        if speaksBlocks { drawSession(now: now) }
+        settle(now: now)
     }
 
     /// The next thing to do, in the order in which it was decided; nil when there is nothing.
-    package mutating func nextAction() -> PeerAction? { actions.popFirst() }
+    package mutating func nextAction() -> PeerAction? {
+        if let action = actions.popFirst() { return action }
+        if let block = cutBlock, block.batch <= journal.committed {
+            cutBlock = nil
+            traffic.sentBlock(block.bytes.readableBytes)
+            return .sendBlock(block.bytes, isUrgent: block.isUrgent)
+        }
+        if let next = receipts.first, next.batch <= journal.committed {
+            receipts.removeFirst()
+            return .handled(next.receipt)
+        }
+        return nil
+    }
 
     // MARK: The journal
 
     /// What has to be committed, as one batch; nil when there is nothing. Batches are numbered from 1 and committed in order.
-    package mutating func takeBatch() -> JournalBatch? { nil }
+    package mutating func takeBatch() -> JournalBatch? {
+        guard journal.isOn else { return nil }
+        for id in outbox.takeGoneRows() { journal.remove(.outbox, id: id) }
+        if let row = fingerprints.takeRow(&ids.taken) {
+            journal.add(.put(.taken, id: ids.taken, .bytes(row), time: 0))
+            if let old = fingerprints.oldRows { journal.add(.removeThrough(.taken, id: old)) }
+        }
+        ids.outbox = outbox.lastID
+        ids.inbox = inbox.nextID - 1
+        if journal.hasRecords, ids != recordedIDs {
+            journal.add(.set(.counters, ids.bytes))
+            recordedIDs = ids
+        }
+        return journal.takeBatch()
+    }
 
     /// The batch, and all before it, are durable.
-    package mutating func batchCommitted(_ number: UInt64, now: NIODeadline) {}
+    package mutating func batchCommitted(_ number: UInt64, now: NIODeadline) {
+        journal.batchCommitted(number)
+        while let first = receivedOrdinals.first, first.batch <= number {
+            receivedOrdinals.removeFirst()
+            session.committed(first.ordinal, now: now)
+        }
+        if speaksBlocks { drawSession(now: now) }
+        settle(now: now)
+    }
 
     /// True: nothing can be committed at the moment, as on a full disk; new local stanzas are refused with
     /// `resource-constraint` until it ends.
-    package mutating func journalStalled(_ isStalled: Bool, now: NIODeadline) {}
-
-    // MARK: The link
-
-    /// The link is up. It is not asked to take anything before `linkReady`.
-    package mutating func linkConnected(now: NIODeadline) {
-        link = .busy
-        hasAskedForLink = false
-        counters.restartViolations(now: now)
-    }
-
-    /// The link can take a batch.
-    package mutating func linkReady(now: NIODeadline) {
-        link = .ready
+    package mutating func journalStalled(_ isStalled: Bool, now: NIODeadline) {
+        isJournalStalled = isStalled && journal.isOn
         settle(now: now)
     }
 
-    /// The link is gone.
-    ///
-    /// - Parameters:
-    ///   - unsent: what certainly did not leave, in order; it goes on waiting.
-    ///   - inDoubt: what may or may not have arrived, in order, all before `unsent`. Messages and requests come back to
-    ///     their senders; what does no harm when it arrives twice (presence, answers, errors) is sent again, a few times.
-    package mutating func linkDisconnected(unsent: [Stanza], inDoubt: [Stanza], now: NIODeadline) {
-        link = .down
-        hasAskedForLink = false
-        guard !isStopped else {
-            for stanza in unsent { giveUp(stanza, .shuttingDown, now: now) }
-            for stanza in inDoubt { giveUp(stanza, .deliveryUnknown, now: now) }
-            return
-        }
-        outbox.putBack(unsent, now: now)
-        var again: [Stanza] = []
-        for stanza in inDoubt {
-            count(.inDoubt)
-            switch (stanza.kind, stanza.type) {
-            case (.message, .error), (.iq, .error), (.iq, .result), (.presence, _): again.append(stanza)
-            case (.message, _), (.other, _): bounce(stanza, .deliveryUnknown, from: .local, now: now)
-            case (.iq, _):
-                if localRequests.remove(stanza) { bounce(stanza, .deliveryUnknown, from: .local, now: now) }
-            }
-        }
-        for stanza in outbox.putBackInDoubt(again, now: now) {
-            count(.sentTooOften)
-            bounce(stanza, .sentTooOften, from: .local, now: now)
-        }
-        settle(now: now)
+    /// Whether a stanza has a row of its own: everything but presence that is worth something only while it is fresh.
+    func isRecorded(_ stanza: Stanza) -> Bool {
+        journal.isOn && (policy.journalsPresence || !stanza.isVolatile)
     }
 
     // MARK: Time
@@ -140,92 +190,93 @@ package struct PeerStateMachine: ~Copyable {
         armed = nil
         guard !isStopped else { return }
         expire(now: now)
+        if speaksBlocks {
+            session.deadlineReached(now: now)
+            drawSession(now: now)
+        }
         settle(now: now)
     }
 
-    /// Ends the peer: what a ready link still takes is sent, everything else is answered.
+    /// The wall clock was read: milliseconds since 1970. Needed only to tell people how old a stanza is.
+    package mutating func wallClockRead(_ milliseconds: Int64, now: NIODeadline) {
+        delayStamp.wallClockRead(milliseconds, now: now)
+    }
+
+    /// Ends the peer.
     ///
-    /// Afterwards nothing is kept: local stanzas are refused, what still comes over the link is delivered.
+    /// With a journal everything stays there: nothing more is sent and nothing is bounced, and what still comes in is
+    /// recorded. Without, what a ready link still takes is sent and everything else is answered; afterwards nothing is kept:
+    /// local stanzas are refused, what still comes over the link is delivered.
     package mutating func shutdownRequested(now: NIODeadline) {
         guard !isStopped else { return }
-        expire(now: now)
-        while let request = remoteRequests.takeOldest() { bounce(request, .shuttingDown, from: .link, now: now) }
-        if link == .ready, !outbox.isEmpty { send(now: now) }
+        if !journal.isOn {
+            expire(now: now)
+            while let request = remoteRequests.takeOldest() { bounce(request.request, .shuttingDown, from: .link, now: now) }
+            if link == .ready, !outbox.isEmpty { sendLast(now: now) }
+        }
         isStopped = true
-        for stanza in outbox.removeAll() { giveUp(stanza, .shuttingDown, now: now) }
-        while let request = localRequests.takeOldest() { bounce(request, .shuttingDown, from: .local, now: now) }
         if armed != nil {
             armed = nil
             actions.append(.disarm)
         }
+        guard !journal.isOn else { return }
+        for entry in outbox.removeAll() { giveUp(entry.stanza, .shuttingDown, now: now) }
+        for lane in sent.indices {
+            for entry in sent[lane].removeAll() { giveUp(entry.stanza, .deliveryUnknown, now: now) }
+        }
+        while let request = localRequests.takeOldest() { bounce(request.request, .shuttingDown, from: .local, now: now) }
     }
 
-    private mutating func expire(now: NIODeadline) {
-        var expired: [Stanza] = []
-        outbox.expire(now: now, into: &expired)
-        for stanza in expired {
-            if stanza.isIQRequest {
-                guard localRequests.remove(stanza) else { continue }
-                bounce(stanza, .requestTimedOut, from: .local, now: now)
-            } else {
-                count(.expired)
-                bounce(stanza, .expired, from: .local, now: now)
-            }
+    mutating func expire(now: NIODeadline) {
+        var expired: [OutboxEntry] = []
+        outbox.expire(now: clock.milliseconds(now), into: &expired)
+        for entry in expired {
+            if !entry.stanza.isIQRequest { count(.expired) }
+            giveBack(entry, entry.stanza.isIQRequest ? .requestTimedOut : .expired, now: now)
         }
-        while let request = localRequests.takeOverdue(now: now) {
-            bounce(request, .requestTimedOut, from: .local, now: now)
+        while let overdue = localRequests.takeOverdue(now: now) {
+            journal.remove(.localRequests, id: overdue.row)
+            bounce(overdue.request, .requestTimedOut, from: .local, now: now)
         }
-        while let request = remoteRequests.takeOverdue(now: now) {
-            bounce(request, .requestTimedOut, from: .link, now: now)
-        }
-    }
-
-    // MARK: Sending
-
-    /// Adds to the outbox what goes to the peer; false when it is full.
-    mutating func enqueue(_ stanza: Stanza, now: NIODeadline) -> Bool {
-        switch outbox.append(stanza, now: now) {
-        case .accepted: return true
-        case .full:
-            count(.outboxFull)
-            return false
+        while let overdue = remoteRequests.takeOverdue(now: now) {
+            journal.remove(.remoteRequests, id: overdue.row)
+            bounce(overdue.request, .requestTimedOut, from: .link, now: now)
         }
     }
 
-    /// Does what every input may have made possible or necessary: send, ask for the link, set the timer.
+    /// The agreement's limits and timings were changed. Domains, dialect and journal stay what they were.
+    package mutating func policyChanged(_ policy: PeerPolicy, now: NIODeadline) {
+        var policy = policy
+        policy.dialect = self.policy.dialect
+        policy.isJournaled = self.policy.isJournaled
+        policy.localDomains = self.policy.localDomains
+        policy.remoteDomains = self.policy.remoteDomains
+        self.policy = policy
+        outbox.limitsChanged(policy.outboxLimits)
+        inbox.window = policy.inboxWindow
+        localRequests.maximumRequests = policy.maximumRequests
+        remoteRequests.maximumRequests = policy.maximumRequests
+        settle(now: now)
+    }
+
+    // MARK: Settling
+
+    /// Does what every input may have made possible or necessary: deliver, send, ask for the link, set the timer.
     mutating func settle(now: NIODeadline) {
+        if journal.isOn { pumpInbox(now: now) }
         var wake: NIODeadline?
-        if !outbox.isEmpty, !isStopped {
+        if !isStopped {
             switch link {
             case .down:
-                if !hasAskedForLink {
+                if !hasAskedForLink, !outbox.isEmpty || !sent[0].isEmpty || !sent[1].isEmpty {
                     hasAskedForLink = true
                     actions.append(.wantLink)
                 }
-            case .ready:
-                if let ready = lastSent.map({ $0 + policy.holdTime }), now < ready,
-                    outbox.byteCount < policy.batchBytes, outbox.stanzaCount < policy.batchStanzas
-                {
-                    wake = ready
-                } else {
-                    send(now: now)
-                }
-            case .busy:
-                break
+            case .ready: wake = speaksBlocks ? takeTurn(now: now) : sendBatchIfDue(now: now)
+            case .busy: break
             }
         }
         setTimer(wake, now: now)
-    }
-
-    private mutating func send(now: NIODeadline) {
-        if let expiry = outbox.nextExpiry, expiry <= now { expire(now: now) }
-        let batch = outbox.nextBatch(
-            maximumBytes: policy.batchBytes, maximumStanzas: policy.batchStanzas, now: now)
-        guard !batch.isEmpty else { return }
-        for stanza in batch { counters.sent.add(stanza.kind) }
-        link = .busy
-        lastSent = now
-        actions.append(.send(batch))
     }
 
     /// Sets the timer where what is armed would come too late. A timer that comes too early costs less than setting it anew
@@ -233,9 +284,12 @@ package struct PeerStateMachine: ~Copyable {
     private mutating func setTimer(_ wake: NIODeadline?, now: NIODeadline) {
         guard !isStopped else { return }
         var needed = wake
-        for deadline in [outbox.nextExpiry, localRequests.nextDeadline, remoteRequests.nextDeadline] {
-            guard let deadline else { continue }
-            needed = min(needed ?? deadline, deadline)
+        if let expiry = outbox.nextExpiry { needed = min(needed ?? .distantFuture, clock.deadline(expiry)) }
+        if let deadline = localRequests.nextDeadline { needed = min(needed ?? deadline, deadline) }
+        if let deadline = remoteRequests.nextDeadline { needed = min(needed ?? deadline, deadline) }
+        if speaksBlocks, link != .down, let deadline = session.nextDeadline {
+            // What is overdue while a block is on its way is done when the link is ready again.
+            if deadline > now { needed = min(needed ?? deadline, deadline) }
         }
         guard let needed else { return }
         if let armed, armed <= needed { return }
@@ -243,26 +297,7 @@ package struct PeerStateMachine: ~Copyable {
         actions.append(.arm(needed))
     }
 
-    // MARK: Status
-
-    /// What `status` shows.
-    package var snapshot: PeerStatus {
-        mutating get {
-            PeerStatus(
-                name: policy.name,
-                link: link == .down ? .down : link == .ready ? .ready : .busy,
-                sent: counters.sent, received: counters.received,
-                queuedStanzas: outbox.stanzaCount, queuedBytes: outbox.byteCount,
-                oldestArrival: outbox.oldestArrival,
-                pendingLocalRequests: localRequests.count, pendingRemoteRequests: remoteRequests.count,
-                knownLocalRooms: localRooms.count, knownRemoteRooms: remoteRooms.count,
-                supersededPresences: outbox.supersededCount, expiredPresences: outbox.silentlyExpiredCount,
-                events: counters.eventCounts, bounces: counters.bounceCounts)
-        }
-    }
-
-    /// State without content, for logs.
-    package var debugState: String {
-        "\(policy.name): link \(link), \(outbox.stanzaCount) waiting, \(localRequests.count)+\(remoteRequests.count) asked"
+    mutating func count(_ event: PeerEvent) {
+        if let note = counters.add(event) { actions.append(.note(note)) }
     }
 }

@@ -1,4 +1,5 @@
 package import NIOCore
+package import Outbox
 package import XMPP
 
 /// What `status` shows of one peer.
@@ -35,6 +36,33 @@ package struct PeerStatus: Equatable, Sendable {
         package var count: UInt64
     }
 
+    /// What waits, by class.
+    package struct ClassStatus: Equatable, Sendable {
+        package var stanzaClass: StanzaClass
+        package var stanzas: Int
+        package var bytes: Int
+        package var oldestArrival: NIODeadline?
+    }
+
+    /// Something that could not be read and was set aside.
+    package struct Poison: Equatable, Sendable {
+        package var id: UInt64
+        package var bytes: Int
+        package var reason: String
+        /// Service time in milliseconds.
+        package var since: UInt64
+    }
+
+    /// The session of a link that speaks blocks.
+    package struct Session: Equatable, Sendable {
+        package var epoch: UInt64
+        package var number: UInt64
+        package var isPeerRecognised: Bool
+        package var unacknowledgedBlocks: Int
+        /// What is worth knowing of the peer's opening.
+        package var remark: String?
+    }
+
     package var name: String
     package var link: Link
     /// Given to the link; what came back and was sent again counts again.
@@ -59,6 +87,30 @@ package struct PeerStatus: Equatable, Sendable {
     package var events: [EventCount]
     /// Every condition that was ever sent, in the order of ``StanzaErrorCondition``.
     package var bounces: [BounceCount]
+
+    /// Since when the link is up or down.
+    package var linkSince = NIODeadline.uptimeNanoseconds(0)
+    /// In the order of ``StanzaClass``.
+    package var classes: [ClassStatus] = []
+    /// Cut into blocks and not acknowledged by the peer.
+    package var inFlightStanzas = 0
+    package var inFlightBytes = 0
+    /// Acknowledged by the peer since the start.
+    package var acknowledgedStanzas: UInt64 = 0
+    /// What waits for the local server, or for its confirmation.
+    package var inboxStanzas = 0
+    package var inboxBytes = 0
+    /// Of these, given to the local side and not confirmed: after a crash they are delivered again.
+    package var inboxInDoubt = 0
+    package var isLinkHeld = false
+    package var isJournalStalled = false
+    /// The newest, a bounded number.
+    package var poison: [Poison] = []
+    package var traffic = LinkTraffic()
+    /// Nil where stanzas are spoken.
+    package var session: Session?
+    /// Why the link ended last, and what to do, in one sentence.
+    package var lastFailure: String?
 
     package func count(of event: PeerEvent) -> UInt64 { events.first { $0.event == event }?.count ?? 0 }
     package func bounces(with condition: StanzaErrorCondition) -> UInt64 {

@@ -15,9 +15,17 @@ struct RequestTracker: ~Copyable {
         case noID
     }
 
+    /// A request and the row of the journal that remembers it.
+    struct Tracked: Equatable {
+        /// Without its payload where that is large.
+        var request: Stanza
+        var row: UInt64
+    }
+
     private struct Entry {
         /// Without its payload where that is large.
         var request: Stanza?
+        var row: UInt64 = 0
         var hash: UInt64 = 0
         var deadline = NIODeadline.uptimeNanoseconds(0)
         /// The next request of the same hash.
@@ -32,8 +40,8 @@ struct RequestTracker: ~Copyable {
         var last: Int32
     }
 
-    private let timeout: TimeAmount
-    private let maximumRequests: Int
+    var timeout: TimeAmount
+    var maximumRequests: Int
     private var entries: [Entry] = []
     private var free: [Int32] = []
     private var chains: [UInt64: Chain] = [:]
@@ -47,13 +55,18 @@ struct RequestTracker: ~Copyable {
 
     init(timeout: TimeAmount, maximumRequests: Int) {
         self.timeout = timeout
-        self.maximumRequests = max(1, maximumRequests)
+        self.maximumRequests = maximumRequests
     }
 
     /// Remembers a request from now on.
-    mutating func requestCrossed(_ request: Stanza, now: NIODeadline) -> Admission {
-        guard let hash = request.exchangeHash(isAnswer: false) else { return .noID }
-        guard count < maximumRequests else { return .full }
+    mutating func requestCrossed(_ request: Stanza, row: UInt64, now: NIODeadline) -> Admission {
+        guard count < max(1, maximumRequests) else { return request.exchangeHash(isAnswer: false) == nil ? .noID : .full }
+        return restore(request, row: row, deadline: now + timeout) ? .accepted : .noID
+    }
+
+    /// Remembers a request until `deadline`, which must not be before that of an earlier one. False when it has no `id`.
+    mutating func restore(_ request: Stanza, row: UInt64, deadline: NIODeadline) -> Bool {
+        guard let hash = request.exchangeHash(isAnswer: false) else { return false }
         let index: Int32
         if let reused = free.popLast() {
             index = reused
@@ -63,7 +76,8 @@ struct RequestTracker: ~Copyable {
         }
         entries[Int(index)].request = Self.withoutLargePayload(request)
         entries[Int(index)].hash = hash
-        entries[Int(index)].deadline = now + timeout
+        entries[Int(index)].row = row
+        entries[Int(index)].deadline = deadline
         entries[Int(index)].next = Entry.none
         order.append((index, entries[Int(index)].generation))
         if let chain = chains[hash] {
@@ -73,19 +87,19 @@ struct RequestTracker: ~Copyable {
             chains[hash] = Chain(first: index, last: index)
         }
         count += 1
-        return .accepted
+        return true
     }
 
     /// Forgets the request that `answer` answers, and returns it; nil when there is none: too late, or never asked.
-    mutating func answerCrossed(_ answer: Stanza) -> Stanza? {
+    mutating func answerCrossed(_ answer: Stanza) -> Tracked? {
         guard let hash = answer.exchangeHash(isAnswer: true) else { return nil }
         return take(hash) { answer.mirrors($0) }
     }
 
-    /// Forgets a request that the bridge answers itself. False when it was answered already.
-    mutating func remove(_ request: Stanza) -> Bool {
-        guard let hash = request.exchangeHash(isAnswer: false) else { return false }
-        return take(hash) { request.hasSameAddressesAndID(as: $0) } != nil
+    /// Forgets a request that the bridge answers itself. Nil when it was answered already.
+    mutating func remove(_ request: Stanza) -> Tracked? {
+        guard let hash = request.exchangeHash(isAnswer: false) else { return nil }
+        return take(hash) { request.hasSameAddressesAndID(as: $0) }
     }
 
     /// When the next request is overdue.
@@ -101,18 +115,18 @@ struct RequestTracker: ~Copyable {
     }
 
     /// Forgets the oldest overdue request and returns it.
-    mutating func takeOverdue(now: NIODeadline) -> Stanza? {
+    mutating func takeOverdue(now: NIODeadline) -> Tracked? {
         guard let deadline = nextDeadline, deadline <= now else { return nil }
         return takeOldest()
     }
 
     /// Forgets the oldest request and returns it.
-    mutating func takeOldest() -> Stanza? {
+    mutating func takeOldest() -> Tracked? {
         guard nextDeadline != nil, let oldest = order.popFirst() else { return nil }
         return take(entries[Int(oldest.index)].hash, index: oldest.index)
     }
 
-    private mutating func take(_ hash: UInt64, where isIt: (Stanza) -> Bool) -> Stanza? {
+    private mutating func take(_ hash: UInt64, where isIt: (Stanza) -> Bool) -> Tracked? {
         var index = chains[hash]?.first ?? Entry.none
         while index != Entry.none {
             if let request = entries[Int(index)].request, isIt(request) { return take(hash, index: index) }
@@ -121,7 +135,7 @@ struct RequestTracker: ~Copyable {
         return nil
     }
 
-    private mutating func take(_ hash: UInt64, index: Int32) -> Stanza? {
+    private mutating func take(_ hash: UInt64, index: Int32) -> Tracked? {
         guard let chain = chains[hash] else { return nil }
         var previous = Entry.none
         var current = chain.first
@@ -135,13 +149,13 @@ struct RequestTracker: ~Copyable {
         let first = previous == Entry.none ? next : chain.first
         let last = chain.last == index ? previous : chain.last
         chains[hash] = first == Entry.none ? nil : Chain(first: first, last: last)
-        let request = entries[Int(index)].request
+        let tracked = entries[Int(index)].request.map { Tracked(request: $0, row: entries[Int(index)].row) }
         entries[Int(index)].request = nil
         entries[Int(index)].generation &+= 1
         free.append(index)
         count -= 1
         dropGoneEntries()
-        return request
+        return tracked
     }
 
     /// Answered requests leave their place in ``order`` behind until it is reached; on a busy link that is minutes later.
@@ -151,7 +165,7 @@ struct RequestTracker: ~Copyable {
     }
 
     /// Enough to answer the request; what it asked for may be half a megabyte.
-    private static func withoutLargePayload(_ request: Stanza) -> Stanza {
+    static func withoutLargePayload(_ request: Stanza) -> Stanza {
         guard request.byteCount > keptBytes, let to = request.to, let from = request.from, let id = request.id,
             let type = request.type.name
         else { return request }

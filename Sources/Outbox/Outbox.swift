@@ -1,5 +1,4 @@
 import DequeModule
-package import NIOCore
 package import XMPP
 
 /// The stanzas that wait for one peer's link: bounded, in order per pair of bare addresses, the most urgent pair first.
@@ -8,8 +7,8 @@ package import XMPP
 /// presence replaces an older one, and what has become too old comes back. On a link that keeps up, everything that waits
 /// fits into the next batch; then stanzas pass through one plain queue and none of the work of ordering is done.
 ///
-/// A value without clock or I/O. Everything lives in memory: a durable journal would record ``append(_:now:)`` and what
-/// ``nextBatch(maximumBytes:maximumStanzas:now:)`` hands out, below this type; order, urgency and expiry stay here.
+/// A value without clock or I/O; times are milliseconds of service time (``ServiceClock``). Rows of the journal are the
+/// owner's business: it is told the id of each stanza that comes in, and of those that go without leaving.
 package struct Outbox: ~Copyable {
     /// What became of a stanza that was to be added.
     package enum Admission: Equatable, Sendable {
@@ -18,204 +17,261 @@ package struct Outbox: ~Copyable {
         case full
     }
 
-    package let limits: OutboxLimits
+    package private(set) var limits: OutboxLimits
+    /// Everything is sorted when it comes: what it is decides when it leaves.
+    private let sortsAtOnce: Bool
     /// Came in lately and was not sorted into ``queues``; always later than everything there.
-    private var recent: Deque<Waiting> = []
+    private var recent: Deque<OutboxEntry> = []
     private var recentBytes = 0
-    private var queues = PairQueues()
-    /// The last batch handed out, so that what comes back keeps its age.
-    private var inFlight: [Stanza] = []
-    private var inFlightNotes: [(arrival: UInt64, attempts: UInt8)] = []
+    private var queues: PairQueues
+    /// The last batch handed out whole, so that what comes back keeps its age and its row.
+    private var inFlight: [OutboxEntry] = []
+    private var nextID: UInt64 = 1
+    /// Rows of stanzas that were replaced or expired silently.
+    private var goneRows: [UInt64] = []
+
+    /// What has left and still counts toward the limits, as the owner says.
+    package var sentStanzas = 0
+    package var sentBytes = 0
 
     /// Available presence that a newer one replaced, ever.
     package private(set) var supersededCount: UInt64 = 0
     /// Presence and probes that became too old, ever.
     package private(set) var silentlyExpiredCount: UInt64 = 0
 
-    package init(limits: OutboxLimits = OutboxLimits()) {
+    /// - Parameter sortsAtOnce: for links on which single urgent stanzas matter; costs the plain queue.
+    package init(limits: OutboxLimits = OutboxLimits(), sortsAtOnce: Bool = false) {
         self.limits = limits
+        self.sortsAtOnce = sortsAtOnce
+        queues = PairQueues(classes: limits.classes)
+    }
+
+    package mutating func limitsChanged(_ limits: OutboxLimits) {
+        self.limits = limits
+        queues.classes = limits.classes
     }
 
     package var stanzaCount: Int { recent.count + queues.count }
     package var byteCount: Int { recentBytes + queues.byteCount }
     package var isEmpty: Bool { recent.isEmpty && queues.count == 0 }
+    /// Whether something of the urgent class waits; known only of what is sorted.
+    package var hasUrgent: Bool { queues.urgentCount > 0 }
 
     /// More than this in the plain queue is sorted, whatever the link does.
     private static let recentStanzas = 1_024
     /// What waits longer than this in the plain queue is sorted: the link does not keep up.
-    private static let recentNanoseconds: UInt64 = 1_000_000_000
+    private static let recentMilliseconds: UInt64 = 1_000
     /// An in-doubt stanza is sent again at most this often: one that breaks the link each time must not do so for ever.
     package static let maximumAttempts: UInt8 = 3
 
+    // MARK: Ids
+
+    /// The id of the stanza that was accepted last.
+    package var lastID: UInt64 { nextID - 1 }
+
+    /// Ids up to here were given out before.
+    package mutating func idsUsed(through id: UInt64) { nextID = max(nextID, id &+ 1) }
+
+    /// Rows that can be removed because their stanzas were replaced or expired silently, since the last call.
+    package mutating func takeGoneRows() -> [UInt64] {
+        guard !goneRows.isEmpty else { return [] }
+        defer { goneRows = [] }
+        return goneRows
+    }
+
     // MARK: Adding
 
-    /// Adds a stanza at the end of its pair's queue.
-    package mutating func append(_ stanza: Stanza, now: NIODeadline) -> Admission {
+    /// Adds a stanza at the end of its pair's queue, under the next id.
+    package mutating func append(_ stanza: Stanza, isRecorded: Bool = false, now: UInt64) -> Admission {
         if !hasRoom(for: stanza) {
             // Sorting may find presence that a newer one replaces.
             sortRecent()
             guard hasRoom(for: stanza) else { return .full }
         }
-        let waiting = Waiting(stanza: stanza, arrival: now.uptimeNanoseconds)
-        if queues.count == 0, recent.count < Self.recentStanzas {
-            recent.append(waiting)
+        let entry = OutboxEntry(id: nextID, stanza: stanza, arrival: now, isRecorded: isRecorded)
+        nextID += 1
+        if !sortsAtOnce, queues.count == 0, recent.count < Self.recentStanzas {
+            recent.append(entry)
             recentBytes += stanza.byteCount
         } else {
             sortRecent()
-            sort(waiting)
+            sort(entry)
         }
         return .accepted
     }
 
-    /// Puts stanzas of the last batch back in front, in their order. They keep their age; limits do not apply to them.
-    package mutating func putBack(_ stanzas: [Stanza], now: NIODeadline) {
-        putBack(stanzas, now: now, countsAttempt: false)
+    /// Adds what the journal held, in order of id. Limits do not apply.
+    package mutating func restore(_ entry: OutboxEntry) {
+        idsUsed(through: entry.id)
+        sort(entry)
     }
 
-    /// Like ``putBack(_:now:)`` for stanzas that may have arrived. Returns those that were sent too often already and are
-    /// not kept.
-    package mutating func putBackInDoubt(_ stanzas: [Stanza], now: NIODeadline) -> [Stanza] {
-        putBack(stanzas, now: now, countsAttempt: true)
-    }
-
-    @discardableResult
-    private mutating func putBack(_ stanzas: [Stanza], now: NIODeadline, countsAttempt: Bool) -> [Stanza] {
-        guard !stanzas.isEmpty else { return [] }
-        sortRecent()
-        var tooOften: [Stanza] = []
-        var restored: [Waiting] = []
+    /// The entries of stanzas of the last batch, in their order; others get new ones.
+    package mutating func reclaim(_ stanzas: [Stanza], now: UInt64) -> [OutboxEntry] {
+        var entries: [OutboxEntry] = []
         var position = 0
         for stanza in stanzas {
-            var waiting = Waiting(stanza: stanza, arrival: now.uptimeNanoseconds)
             var found = position
-            while found < inFlight.count, inFlight[found] != stanza { found += 1 }
+            while found < inFlight.count, inFlight[found].stanza != stanza { found += 1 }
             if found < inFlight.count {
-                waiting.arrival = inFlightNotes[found].arrival
-                waiting.attempts = inFlightNotes[found].attempts
-                position = found + 1
+                entries.append(inFlight.remove(at: found))
+                position = found
+            } else {
+                entries.append(OutboxEntry(id: nextID, stanza: stanza, arrival: now, isRecorded: false))
+                nextID += 1
             }
-            if countsAttempt {
-                waiting.attempts += 1
-                guard waiting.attempts < Self.maximumAttempts else {
-                    tooOften.append(stanza)
-                    continue
-                }
-            }
-            restored.append(waiting)
         }
-        for waiting in restored.reversed() where !queues.prepend(waiting) {
+        return entries
+    }
+
+    /// Forgets the last batch; returns the rows of what was not reclaimed.
+    package mutating func takeSentRows() -> [UInt64] {
+        defer { inFlight.removeAll(keepingCapacity: true) }
+        return inFlight.compactMap { $0.isRecorded ? $0.id : nil }
+    }
+
+    /// Puts entries back in front, in their order. They keep their age; limits do not apply to them.
+    package mutating func putBack(_ entries: [OutboxEntry]) {
+        guard !entries.isEmpty else { return }
+        sortRecent()
+        for entry in entries.reversed() where !queues.prepend(entry) {
             supersededCount += 1
+            noteGone(entry)
         }
+    }
+
+    /// Like ``putBack(_:)`` for entries that may have arrived. Returns those that were sent too often already and are not
+    /// kept.
+    package mutating func putBackInDoubt(_ entries: [OutboxEntry]) -> [OutboxEntry] {
+        var tooOften: [OutboxEntry] = []
+        var kept: [OutboxEntry] = []
+        for var entry in entries {
+            entry.attempts += 1
+            if entry.attempts < Self.maximumAttempts { kept.append(entry) } else { tooOften.append(entry) }
+        }
+        putBack(kept)
         return tooOften
     }
 
     private func hasRoom(for stanza: Stanza) -> Bool {
-        let stanzas = stanzaCount + 1
-        let bytes = byteCount + stanza.byteCount
+        let stanzas = stanzaCount + sentStanzas + 1
+        let bytes = byteCount + sentBytes + stanza.byteCount
         if stanzas <= limits.maximumStanzas, bytes <= limits.maximumBytes { return true }
         guard StanzaLifetime(stanza) == .unlimited else { return false }
         return stanzas <= limits.maximumStanzas + limits.reservedStanzas
             && bytes <= limits.maximumBytes + limits.reservedBytes
     }
 
-    private mutating func sort(_ waiting: Waiting) {
-        if queues.append(waiting) { supersededCount += 1 }
+    private mutating func sort(_ entry: OutboxEntry) {
+        guard let replaced = queues.append(entry) else { return }
+        supersededCount += 1
+        noteGone(replaced)
     }
 
     private mutating func sortRecent() {
-        while let waiting = recent.popFirst() { sort(waiting) }
+        while let entry = recent.popFirst() { sort(entry) }
         recentBytes = 0
+    }
+
+    private mutating func noteGone(_ entry: OutboxEntry) {
+        if entry.isRecorded { goneRows.append(entry.id) }
     }
 
     // MARK: Taking
 
-    /// Takes what the link gets next: at least one stanza if any waits, and no more than the limits allow.
+    /// Takes what the link gets next as one batch: at least one stanza if any waits, and no more than the limits allow.
     ///
     /// Call ``expire(now:into:)`` first, when ``nextExpiry`` has come.
-    package mutating func nextBatch(maximumBytes: Int, maximumStanzas: Int, now: NIODeadline) -> [Stanza] {
-        inFlight.removeAll()
-        inFlightNotes.removeAll(keepingCapacity: true)
+    package mutating func nextBatch(maximumBytes: Int, maximumStanzas: Int, now: UInt64) -> [Stanza] {
+        inFlight.removeAll(keepingCapacity: true)
         if queues.count == 0, takesAllRecent(maximumBytes, maximumStanzas, now) {
-            inFlight.reserveCapacity(recent.count)
-            for waiting in recent { noteInFlight(waiting) }
+            inFlight.append(contentsOf: recent)
             recent.removeAll(keepingCapacity: true)
             recentBytes = 0
-            return inFlight
+        } else {
+            sortRecent()
+            var bytes = 0
+            while inFlight.count < maximumStanzas, let stanza = queues.nextStanza() {
+                guard inFlight.isEmpty || bytes + stanza.byteCount <= maximumBytes else { break }
+                bytes += stanza.byteCount
+                if let entry = queues.takeNext() { inFlight.append(entry) }
+            }
         }
+        return inFlight.map(\.stanza)
+    }
+
+    /// Offers what waits, one stanza after the other, each as long as those before it in its pair were taken.
+    package mutating func take(_ decide: (OutboxEntry, StanzaClass) -> OutboxOffer) -> [OutboxEntry] {
         sortRecent()
-        var bytes = 0
-        while inFlight.count < maximumStanzas, let stanza = queues.nextStanza() {
-            guard inFlight.isEmpty || bytes + stanza.byteCount <= maximumBytes else { break }
-            bytes += stanza.byteCount
-            if let waiting = queues.takeNext() { noteInFlight(waiting) }
-        }
-        return inFlight
+        return queues.take(decide)
     }
 
     /// Nothing needs to be sorted where all of it leaves at once and has not waited long.
-    private func takesAllRecent(_ maximumBytes: Int, _ maximumStanzas: Int, _ now: NIODeadline) -> Bool {
+    private func takesAllRecent(_ maximumBytes: Int, _ maximumStanzas: Int, _ now: UInt64) -> Bool {
         guard recentBytes <= maximumBytes, recent.count <= maximumStanzas, let oldest = recent.first else { return false }
-        return now.uptimeNanoseconds < oldest.arrival + Self.recentNanoseconds
-    }
-
-    private mutating func noteInFlight(_ waiting: Waiting) {
-        inFlight.append(waiting.stanza)
-        inFlightNotes.append((waiting.arrival, waiting.attempts))
+        return now < oldest.arrival + Self.recentMilliseconds
     }
 
     /// Takes everything, in the order in which it would have left.
-    package mutating func removeAll() -> [Stanza] {
+    package mutating func removeAll() -> [OutboxEntry] {
+        take { _, _ in .take }
+    }
+
+    /// Takes the stanza with this id, wherever it stands.
+    package mutating func remove(id: UInt64) -> OutboxEntry? {
         sortRecent()
-        var stanzas: [Stanza] = []
-        stanzas.reserveCapacity(queues.count)
-        while let waiting = queues.takeNext() { stanzas.append(waiting.stanza) }
-        return stanzas
+        return queues.take(id: id)
     }
 
     // MARK: Expiry
 
     /// A time not later than the first expiry; nil when nothing that waits can expire.
-    package var nextExpiry: NIODeadline? {
+    package var nextExpiry: UInt64? {
         mutating get {
-            var earliest: NIODeadline?
+            var earliest: UInt64?
             for lifetime in StanzaLifetime.allCases {
                 guard let amount = limits.lifetime(lifetime), let arrival = queues.oldestArrival(lifetime) else { continue }
-                let expiry = NIODeadline.uptimeNanoseconds(arrival) + amount
-                earliest = min(earliest ?? expiry, expiry)
+                earliest = min(earliest ?? .max, arrival + amount)
             }
-            if let oldest = recent.first {
-                let shortest = min(limits.messageLifetime, limits.requestLifetime, limits.presenceLifetime)
-                let expiry = NIODeadline.uptimeNanoseconds(oldest.arrival) + shortest
-                earliest = min(earliest ?? expiry, expiry)
-            }
+            if let oldest = recent.first { earliest = min(earliest ?? .max, oldest.arrival + limits.shortestLifetime) }
             return earliest
         }
     }
 
     /// Removes what is too old. Messages and IQ requests are appended to `returned`; presence goes silently.
-    package mutating func expire(now: NIODeadline, into returned: inout [Stanza]) {
+    package mutating func expire(now: UInt64, into returned: inout [OutboxEntry]) {
         sortRecent()
         for lifetime in StanzaLifetime.allCases {
             guard let amount = limits.lifetime(lifetime) else { continue }
-            while let arrival = queues.oldestArrival(lifetime), NIODeadline.uptimeNanoseconds(arrival) + amount <= now {
-                guard let waiting = queues.takeOldest(lifetime) else { break }
+            while let arrival = queues.oldestArrival(lifetime), arrival + amount <= now {
+                guard let entry = queues.takeOldest(lifetime) else { break }
                 switch lifetime {
-                case .message, .request: returned.append(waiting.stanza)
-                case .presence, .unlimited: silentlyExpiredCount += 1
+                case .message, .request: returned.append(entry)
+                case .presence, .unlimited:
+                    silentlyExpiredCount += 1
+                    noteGone(entry)
                 }
             }
         }
     }
 
+    // MARK: Looking
+
     /// When the stanza that waits longest came; nil when nothing waits.
-    package var oldestArrival: NIODeadline? {
+    package var oldestArrival: UInt64? {
         mutating get {
             var oldest = recent.first?.arrival
             for lifetime in StanzaLifetime.allCases {
                 guard let arrival = queues.oldestArrival(lifetime) else { continue }
                 oldest = min(oldest ?? arrival, arrival)
             }
-            return oldest.map { NIODeadline.uptimeNanoseconds($0) }
+            return oldest
         }
+    }
+
+    /// Everything that waits, about in the order in which it would leave. For people: it looks at all of it.
+    package mutating func inOrder() -> [(entry: OutboxEntry, stanzaClass: StanzaClass)] {
+        sortRecent()
+        return queues.inOrder
     }
 }

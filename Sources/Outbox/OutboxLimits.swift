@@ -13,6 +13,8 @@ package struct OutboxLimits: Equatable, Sendable {
     /// Available presence and probes older than this are dropped silently.
     package var presenceLifetime: TimeAmount
 
+    package var classes = OutboxClasses()
+
     package init(
         maximumBytes: Int = 64 << 20, maximumStanzas: Int = 100_000, messageLifetime: TimeAmount = .hours(24),
         requestLifetime: TimeAmount = .minutes(5), presenceLifetime: TimeAmount = .minutes(30)
@@ -24,14 +26,21 @@ package struct OutboxLimits: Equatable, Sendable {
         self.presenceLifetime = presenceLifetime
     }
 
-    func lifetime(_ lifetime: StanzaLifetime) -> TimeAmount? {
+    /// In milliseconds.
+    func lifetime(_ lifetime: StanzaLifetime) -> UInt64? {
         switch lifetime {
-        case .message: messageLifetime
-        case .request: requestLifetime
-        case .presence: presenceLifetime
+        case .message: Self.milliseconds(messageLifetime)
+        case .request: Self.milliseconds(requestLifetime)
+        case .presence: Self.milliseconds(presenceLifetime)
         case .unlimited: nil
         }
     }
+
+    var shortestLifetime: UInt64 {
+        Self.milliseconds(min(messageLifetime, requestLifetime, presenceLifetime))
+    }
+
+    private static func milliseconds(_ amount: TimeAmount) -> UInt64 { UInt64(max(amount.nanoseconds, 0)) / 1_000_000 }
 
     /// What must arrive in the end is still taken when everything else is refused, up to this much more.
     var reservedBytes: Int { maximumBytes / 8 + (1 << 16) }

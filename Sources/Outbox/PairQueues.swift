@@ -1,13 +1,13 @@
 import DequeModule
 import XMPP
 
-/// One waiting stanza and what the outbox knows of it.
-struct Waiting {
-    var stanza: Stanza
-    /// When it came into the outbox for the first time, in nanoseconds of the caller's clock.
-    var arrival: UInt64
-    /// How often it was handed to the link and came back in doubt.
-    var attempts: UInt8 = 0
+/// What becomes of a stanza that is offered to the link.
+package enum OutboxOffer: Equatable, Sendable {
+    case take
+    /// Nothing of this pair for now.
+    case passOver
+    /// Nothing more at all.
+    case stop
 }
 
 /// Stanzas in one queue per pair of bare addresses, and the order in which the queues are served.
@@ -17,7 +17,7 @@ struct Waiting {
 /// dictionary is only asked, never walked.
 struct PairQueues: ~Copyable {
     private struct Node {
-        var waiting: Waiting?
+        var waiting: OutboxEntry?
         /// Position in the order of arrival; what is put back in front counts downwards from zero.
         var sequence: Int64 = 0
         var previous = Self.none
@@ -42,19 +42,23 @@ struct PairQueues: ~Copyable {
         /// What its valid entry in the heap says.
         var entered: Turn?
 
-        var mostUrgent: UInt8? {
-            for index in 0..<4 where counts[index] > 0 { return UInt8(index) }
-            return nil
+        /// The greatest priority of what waits; nil when nothing does.
+        func priority(_ classes: OutboxClasses) -> UInt8? {
+            var greatest: UInt8?
+            for stanzaClass in StanzaClass.allCases where counts[Int(stanzaClass.rawValue)] > 0 {
+                greatest = max(greatest ?? 0, classes.priority(stanzaClass))
+            }
+            return greatest
         }
     }
 
     private struct Turn: Comparable {
-        var urgency: UInt8
+        var priority: UInt8
         var sequence: Int64
         var pair: Int32
 
         static func < (left: Turn, right: Turn) -> Bool {
-            left.urgency != right.urgency ? left.urgency < right.urgency : left.sequence < right.sequence
+            left.priority != right.priority ? left.priority > right.priority : left.sequence < right.sequence
         }
     }
 
@@ -76,6 +80,16 @@ struct PairQueues: ~Copyable {
 
     private(set) var count = 0
     private(set) var byteCount = 0
+    /// Waiting stanzas of the urgent class.
+    private(set) var urgentCount = 0
+    /// What waits already keeps its class, but takes its place by the new priorities.
+    var classes: OutboxClasses {
+        didSet {
+            for pair in pairs.indices { enterTurn(of: Int32(truncatingIfNeeded: pair)) }
+        }
+    }
+
+    init(classes: OutboxClasses) { self.classes = classes }
 
     /// How far back a newer presence looks for an older one of the same addresses.
     private static let replacementReach = 64
@@ -84,11 +98,11 @@ struct PairQueues: ~Copyable {
 
     // MARK: Adding
 
-    /// Adds at the end. Returns true when an older presence of the same addresses went away for it.
-    mutating func append(_ waiting: Waiting) -> Bool {
+    /// Adds at the end. Returns an older presence of the same addresses that went away for it.
+    mutating func append(_ waiting: OutboxEntry) -> OutboxEntry? {
         let key = waiting.stanza.pairHash
         let isReplaceable = waiting.stanza.isPlainAvailability
-        var replaced = false
+        var replaced: OutboxEntry?
         // Before the pair is looked up for good: removing its only stanza gives its place away.
         if isReplaceable, let pair = pairByKey[key], pairs[Int(pair)].replaceable > 0 {
             replaced = removeOlderPresence(of: waiting.stanza, in: pair)
@@ -106,7 +120,7 @@ struct PairQueues: ~Copyable {
     }
 
     /// Adds in front of everything of its pair. Returns false when it is a presence that a waiting one replaces anyway.
-    mutating func prepend(_ waiting: Waiting) -> Bool {
+    mutating func prepend(_ waiting: OutboxEntry) -> Bool {
         let pair = findPair(waiting.stanza.pairHash)
         let isReplaceable = waiting.stanza.isPlainAvailability
         if isReplaceable, pairs[Int(pair)].replaceable > 0, hasNewerPresence(than: waiting.stanza, in: pair) {
@@ -131,9 +145,33 @@ struct PairQueues: ~Copyable {
     }
 
     /// Takes the stanza whose turn it is.
-    mutating func takeNext() -> Waiting? {
+    mutating func takeNext() -> OutboxEntry? {
         guard let pair = nextPair() else { return nil }
         return remove(pairs[Int(pair)].head)
+    }
+
+    /// Offers one waiting stanza after the other, each as long as those before it in its pair were taken.
+    ///
+    /// - Parameter decide: what becomes of a stanza, its class given.
+    mutating func take(_ decide: (OutboxEntry, StanzaClass) -> OutboxOffer) -> [OutboxEntry] {
+        var taken: [OutboxEntry] = []
+        var aside: [Turn] = []
+        while let pair = nextPair() {
+            let head = nodes[Int(pairs[Int(pair)].head)]
+            guard let waiting = head.waiting else { break }
+            switch decide(waiting, head.stanzaClass) {
+            case .take:
+                if let entry = remove(pairs[Int(pair)].head) { taken.append(entry) }
+                continue
+            case .passOver:
+                if let turn = turns.removeFirst() { aside.append(turn) }
+                continue
+            case .stop: break
+            }
+            break
+        }
+        for turn in aside { turns.insert(turn) }
+        return taken
     }
 
     /// When the oldest stanza under a clock arrived; nil when there is none.
@@ -148,9 +186,29 @@ struct PairQueues: ~Copyable {
     }
 
     /// Takes the oldest stanza under a clock, wherever it stands in its pair's queue.
-    mutating func takeOldest(_ lifetime: StanzaLifetime) -> Waiting? {
+    mutating func takeOldest(_ lifetime: StanzaLifetime) -> OutboxEntry? {
         guard oldestArrival(lifetime) != nil, let reference = ages[Int(lifetime.rawValue)].popFirst() else { return nil }
         return remove(reference.node)
+    }
+
+    // MARK: Looking
+
+    /// Takes the stanza with this id.
+    mutating func take(id: UInt64) -> OutboxEntry? {
+        guard let index = nodes.firstIndex(where: { $0.waiting?.id == id }) else { return nil }
+        return remove(Int32(truncatingIfNeeded: index))
+    }
+
+    /// Everything that waits, about in the order in which it would leave.
+    var inOrder: [(entry: OutboxEntry, stanzaClass: StanzaClass)] {
+        var listed: [(turn: Turn, entry: OutboxEntry, stanzaClass: StanzaClass)] = []
+        listed.reserveCapacity(count)
+        for node in nodes {
+            guard let entry = node.waiting else { continue }
+            let priority = pairs[Int(node.pair)].priority(classes) ?? 0
+            listed.append((Turn(priority: priority, sequence: node.sequence, pair: 0), entry, node.stanzaClass))
+        }
+        return listed.sorted { $0.turn < $1.turn }.map { ($0.entry, $0.stanzaClass) }
     }
 
     // MARK: Nodes
@@ -161,7 +219,7 @@ struct PairQueues: ~Copyable {
         Reference(node: node, generation: nodes[Int(node)].generation)
     }
 
-    private mutating func makeNode(_ waiting: Waiting, pair: Int32, sequence: Int64, isReplaceable: Bool) -> Int32 {
+    private mutating func makeNode(_ waiting: OutboxEntry, pair: Int32, sequence: Int64, isReplaceable: Bool) -> Int32 {
         let index: Int32
         if let free = freeNodes.popLast() {
             index = free
@@ -169,7 +227,7 @@ struct PairQueues: ~Copyable {
             index = Int32(truncatingIfNeeded: nodes.count)
             nodes.append(Node())
         }
-        let stanzaClass = StanzaClass(waiting.stanza)
+        let stanzaClass = classes.stanzaClass(waiting.stanza)
         nodes[Int(index)].waiting = waiting
         nodes[Int(index)].sequence = sequence
         nodes[Int(index)].previous = Node.none
@@ -179,12 +237,13 @@ struct PairQueues: ~Copyable {
         nodes[Int(index)].isReplaceable = isReplaceable
         pairs[Int(pair)].counts[Int(stanzaClass.rawValue)] += 1
         if isReplaceable { pairs[Int(pair)].replaceable += 1 }
+        if stanzaClass == .urgent { urgentCount += 1 }
         count += 1
         byteCount += waiting.stanza.byteCount
         return index
     }
 
-    private mutating func remove(_ index: Int32) -> Waiting? {
+    private mutating func remove(_ index: Int32) -> OutboxEntry? {
         let node = nodes[Int(index)]
         guard let waiting = node.waiting else { return nil }
         nodes[Int(index)].waiting = nil
@@ -203,6 +262,7 @@ struct PairQueues: ~Copyable {
         }
         pairs[pair].counts[Int(node.stanzaClass.rawValue)] -= 1
         if node.isReplaceable { pairs[pair].replaceable -= 1 }
+        if node.stanzaClass == .urgent { urgentCount -= 1 }
         count -= 1
         byteCount -= waiting.stanza.byteCount
         if pairs[pair].head == Node.none {
@@ -235,8 +295,8 @@ struct PairQueues: ~Copyable {
     /// Enters the pair into the heap where its turn has changed.
     private mutating func enterTurn(of pair: Int32) {
         let head = pairs[Int(pair)].head
-        guard head != Node.none, let urgency = pairs[Int(pair)].mostUrgent else { return }
-        let turn = Turn(urgency: urgency, sequence: nodes[Int(head)].sequence, pair: pair)
+        guard head != Node.none, let priority = pairs[Int(pair)].priority(classes) else { return }
+        let turn = Turn(priority: priority, sequence: nodes[Int(head)].sequence, pair: pair)
         guard pairs[Int(pair)].entered != turn else { return }
         pairs[Int(pair)].entered = turn
         turns.insert(turn)
@@ -281,23 +341,22 @@ struct PairQueues: ~Copyable {
 
     // MARK: Superseding
 
-    private mutating func removeOlderPresence(of stanza: Stanza, in pair: Int32) -> Bool {
+    private mutating func removeOlderPresence(of stanza: Stanza, in pair: Int32) -> OutboxEntry? {
         var index = pairs[Int(pair)].tail
         var reach = Self.replacementReach
         while index != Node.none, reach > 0 {
             let node = nodes[Int(index)]
             if let older = node.waiting?.stanza, older.kind == .presence {
                 // Never across another kind of presence: its effect would be undone.
-                guard node.isReplaceable else { return false }
+                guard node.isReplaceable else { return nil }
                 if older.hasSameAddresses(as: stanza) {
-                    _ = remove(index)
-                    return true
+                    return remove(index)
                 }
             }
             index = node.previous
             reach -= 1
         }
-        return false
+        return nil
     }
 
     private func hasNewerPresence(than stanza: Stanza, in pair: Int32) -> Bool {

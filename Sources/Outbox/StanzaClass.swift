@@ -52,11 +52,17 @@ package enum StanzaLifetime: UInt8, CaseIterable, Sendable {
 }
 
 extension Stanza {
+    /// Presence that is worth something only while it is fresh: plain availability and probes. Whatever else is presence
+    /// changes a roster, a room or ends an availability.
+    package var isVolatile: Bool {
+        kind == .presence && (isPlainAvailability || type == .probe)
+    }
+
     /// Plain availability: a newer one of the same addresses makes it worthless.
     ///
     /// Joining a room, and what a room says of its occupants, are no plain availability; nor is presence with a node's
     /// federation payload (XEP-0045, XEP-0289).
-    var isPlainAvailability: Bool {
+    package var isPlainAvailability: Bool {
         kind == .presence && type == .absent && !hasChild(.muc) && !hasChild(.mucUser) && !hasChild(.fmuc)
     }
 }

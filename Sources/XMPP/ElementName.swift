@@ -24,6 +24,7 @@ package struct ElementName: Hashable, Sendable {
     package static let xmlSignature = ElementName(known: 14)
     package static let confidentialityLabel = ElementName(known: 15)
     package static let metadataBinding = ElementName(known: 16)
+    package static let headers = ElementName(known: 17)
 
     private init(code: UInt16) { self.code = code }
     private init(known code: UInt16) { self.code = code }
@@ -36,7 +37,7 @@ package struct ElementName: Hashable, Sendable {
         (XMLNamespace.fmuc, "fmuc"), (XMLNamespace.delay, "delay"), (XMLNamespace.ping, "ping"),
         (XMLNamespace.securityLabel, "securitylabel"), (XMLNamespace.xmlSignature, "Signature"),
         (XMLNamespace.confidentialityLabel, "originatorConfidentialityLabel"),
-        (XMLNamespace.metadataBinding, "BindingInformation"),
+        (XMLNamespace.metadataBinding, "BindingInformation"), (XMLNamespace.headers, "headers"),
     ]
 
     /// Looks a name up in the vocabulary.

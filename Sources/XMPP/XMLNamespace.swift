@@ -28,4 +28,5 @@ package enum XMLNamespace {
     package static let xmlSignature = "http://www.w3.org/2000/09/xmldsig#"
     package static let confidentialityLabel = "urn:nato:stanag:4774:confidentialitymetadatalabel:1:0"
     package static let metadataBinding = "urn:nato:stanag:4778:bindinginformation:1:0"
+    package static let headers = "http://jabber.org/protocol/shim"
 }

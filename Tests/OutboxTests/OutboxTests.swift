@@ -5,9 +5,9 @@ import Testing
 import XMPP
 
 @Suite struct OutboxTests {
-    private let start = NIODeadline.seconds(0)
+    private let start = UInt64.seconds(0)
     /// Late enough for everything that waits to be sorted.
-    private let later = NIODeadline.seconds(10)
+    private let later = UInt64.seconds(10)
 
     @Test func `what leaves at once leaves in the order of arrival`() throws {
         let outbox = TestOutbox()

@@ -1,4 +1,3 @@
-import NIOCore
 import Outbox
 import XMPP
 
@@ -13,29 +12,37 @@ final class TestOutbox {
     var isEmpty: Bool { outbox.isEmpty }
     var supersededCount: UInt64 { outbox.supersededCount }
     var silentlyExpiredCount: UInt64 { outbox.silentlyExpiredCount }
-    var nextExpiry: NIODeadline? { outbox.nextExpiry }
-    var oldestArrival: NIODeadline? { outbox.oldestArrival }
+    var nextExpiry: UInt64? { outbox.nextExpiry }
+    var oldestArrival: UInt64? { outbox.oldestArrival }
 
-    func append(_ stanza: Stanza, now: NIODeadline) -> Outbox.Admission { outbox.append(stanza, now: now) }
-    func putBack(_ stanzas: [Stanza], now: NIODeadline) { outbox.putBack(stanzas, now: now) }
-    func putBackInDoubt(_ stanzas: [Stanza], now: NIODeadline) -> [Stanza] { outbox.putBackInDoubt(stanzas, now: now) }
-    func removeAll() -> [Stanza] { outbox.removeAll() }
+    func append(_ stanza: Stanza, now: UInt64) -> Outbox.Admission { outbox.append(stanza, now: now) }
+    func putBack(_ stanzas: [Stanza], now: UInt64) { outbox.putBack(outbox.reclaim(stanzas, now: now)) }
 
-    func nextBatch(maximumBytes: Int, maximumStanzas: Int, now: NIODeadline) -> [Stanza] {
+    func putBackInDoubt(_ stanzas: [Stanza], now: UInt64) -> [Stanza] {
+        outbox.putBackInDoubt(outbox.reclaim(stanzas, now: now)).map(\.stanza)
+    }
+
+    func removeAll() -> [Stanza] { outbox.removeAll().map(\.stanza) }
+
+    func nextBatch(maximumBytes: Int, maximumStanzas: Int, now: UInt64) -> [Stanza] {
         outbox.nextBatch(maximumBytes: maximumBytes, maximumStanzas: maximumStanzas, now: now)
     }
 
     /// Takes everything as one batch.
-    func takeAll(now: NIODeadline) -> [Stanza] {
+    func takeAll(now: UInt64) -> [Stanza] {
         nextBatch(maximumBytes: .max, maximumStanzas: .max, now: now)
     }
 
     /// Takes everything, stanza by stanza.
-    func takeEach(now: NIODeadline) -> [Stanza] {
+    func takeEach(now: UInt64) -> [Stanza] {
         var order: [Stanza] = []
         while !isEmpty { order += nextBatch(maximumBytes: 1, maximumStanzas: 1, now: now) }
         return order
     }
 
-    func expire(now: NIODeadline, into returned: inout [Stanza]) { outbox.expire(now: now, into: &returned) }
+    func expire(now: UInt64, into returned: inout [Stanza]) {
+        var entries: [OutboxEntry] = []
+        outbox.expire(now: now, into: &entries)
+        returned += entries.map(\.stanza)
+    }
 }

@@ -34,7 +34,7 @@ func iq(_ type: String, id: String, from: String = "romeo@montague.example/1", t
     try stanza("<iq from='\(from)' to='\(to)' type='\(type)' id='\(id)'><ping xmlns='urn:xmpp:ping'/></iq>")
 }
 
-extension NIODeadline {
-    /// A virtual time.
-    static func seconds(_ seconds: Int) -> NIODeadline { .uptimeNanoseconds(1_000_000_000) + .seconds(Int64(seconds)) }
+extension UInt64 {
+    /// A virtual service time.
+    static func seconds(_ seconds: Int) -> UInt64 { UInt64(1_000 + seconds * 1_000) }
 }

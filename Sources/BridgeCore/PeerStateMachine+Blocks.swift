@@ -1,0 +1,301 @@
+import Blocks
+package import NIOCore
+import Outbox
+import XMPP
+
+// Blocks (dialect `skywave`): what a turn on the link is used for.
+extension PeerStateMachine {
+    /// Uses a link that is ready: what is due goes; else says when the hold policy lets something go.
+    ///
+    /// What was cut before goes first, from the lowest number on. While a stanza goes in parts, or the normal lane waits for
+    /// other reasons, every other block is an express one, if something may overtake.
+    mutating func takeTurn(now: NIODeadline) -> NIODeadline? {
+        var held: NIODeadline?
+        var willCut = session.canCut(.express) && sent[Lane.express].hasUncut
+        if session.canCut(.normal) {
+            if sent[Lane.normal].hasUncut {
+                willCut = true
+            } else if !outbox.isEmpty {
+                held = heldUntil(now: now)
+                if held == nil { willCut = true }
+            }
+        }
+        if let block = session.nextServiceBlock(now: now, willCut: willCut) {
+            leave(block, isUrgent: false, now: now)
+            return held
+        }
+        if held == nil, let expiry = outbox.nextExpiry, expiry <= clock.milliseconds(now) { expire(now: now) }
+        guard !cutSomething(mayTakeNew: held == nil, now: now) else { return nil }
+        if willCut, let block = session.nextServiceBlock(now: now, willCut: false) {
+            leave(block, isUrgent: false, now: now)
+        }
+        return held
+    }
+
+    private mutating func heldUntil(now: NIODeadline) -> NIODeadline? {
+        guard !outbox.hasUrgent, outbox.stanzaCount < policy.batchStanzas, outbox.byteCount < blockText else { return nil }
+        let enough: Int? =
+            if case .bytes(let bytes, _) = policy.hold { session.textBytes(forBlockBytes: bytes) } else { nil }
+        return heldUntil(now: now, enoughBytes: enough)
+    }
+
+    /// Canonical bytes that fill a block.
+    private var blockText: Int { max(1, session.textBytes(forBlockBytes: policy.blockBytes)) }
+
+    private mutating func cutSomething(mayTakeNew: Bool, now: NIODeadline) -> Bool {
+        let canExpress = session.canCut(.express)
+        let canNormal = session.canCut(.normal)
+        if canExpress, sent[Lane.express].hasUncut { return cutAgain(.express, now: now) }
+        let isOccupied = sent[Lane.normal].hasUncut || !canNormal
+        if canExpress, isOccupied, !wasExpressLast || !canNormal, cutNewExpress(overtaking: true, now: now) { return true }
+        guard canNormal else { return false }
+        if let next = sent[Lane.normal].nextUncut {
+            return next.entry.stanza.byteCount > blockText || isInParts(next) ? cutPart(next, now: now) : cutAgain(.normal, now: now)
+        }
+        guard mayTakeNew else { return false }
+        if cutNewNormal(now: now) { return true }
+        return canExpress && cutNewExpress(overtaking: false, now: now)
+    }
+
+    private func isInParts(_ next: NumberedEntry) -> Bool { partNumber == next.number }
+
+    // MARK: New stanzas
+
+    private mutating func cutNewNormal(now: NIODeadline) -> Bool {
+        var block = BlockSelection(maximumBytes: blockText, maximumStanzas: policy.batchStanzas, contexts: contexts)
+        let pairs = unacknowledged
+        let entries = outbox.take { entry, stanzaClass in
+            if pairs.isBarred(entry.stanza.pairHash, from: .normal) { return .passOver }
+            return block.offer(entry.stanza, stanzaClass, lane: .normal)
+        }
+        contexts = block.contexts
+        guard let first = entries.first else { return false }
+        let isLarge = first.stanza.byteCount > blockText
+        let number = giveNumbers(entries, .normal, areCut: !isLarge)
+        if isLarge, let next = sent[Lane.normal].nextUncut { return cutPart(next, now: now) }
+        cut(entries, from: number, .normal, context: block.context ?? 0, isUrgent: block.isUrgent, now: now)
+        return true
+    }
+
+    /// - Parameter overtaking: true while the normal lane is occupied: then only what is urgent or not less so than the
+    ///   stanza that goes in parts.
+    private mutating func cutNewExpress(overtaking: Bool, now: NIODeadline) -> Bool {
+        guard !outbox.isEmpty else { return false }
+        var least: UInt8 = 0
+        let classes = policy.classes
+        if overtaking {
+            least = classes.priority(.urgent)
+            if let part = sent[Lane.normal].nextUncut, isInParts(part) {
+                least = min(least, classes.priority(classes.stanzaClass(part.entry.stanza)))
+            }
+        }
+        let limit = blockText
+        var block = BlockSelection(maximumBytes: limit, maximumStanzas: policy.batchStanzas, contexts: contexts)
+        let pairs = unacknowledged
+        let entries = outbox.take { entry, stanzaClass in
+            guard classes.priority(stanzaClass) >= least else { return .passOver }
+            if pairs.isBarred(entry.stanza.pairHash, from: .express) { return .passOver }
+            return block.offer(entry.stanza, stanzaClass, lane: .express)
+        }
+        contexts = block.contexts
+        guard !entries.isEmpty else { return false }
+        let number = giveNumbers(entries, .express, areCut: true)
+        cut(entries, from: number, .express, context: block.context ?? 0, isUrgent: block.isUrgent, now: now)
+        return true
+    }
+
+    private mutating func giveNumbers(_ entries: [OutboxEntry], _ lane: Lane, areCut: Bool) -> UInt64 {
+        let number = session.nextNumber(lane)
+        sent[lane].number(entries, from: number, areCut: areCut)
+        for entry in entries {
+            unacknowledged.add(entry.stanza.pairHash, lane)
+            counters.sent.add(entry.stanza.kind)
+        }
+        if entries.contains(where: \.isRecorded) {
+            journal.add(.put(lane.numbers, id: number, .bytes(JournalWords.encode(entries.map(\.id))), time: 0))
+        }
+        noteSent()
+        return number
+    }
+
+    func ageSeconds(_ entry: OutboxEntry, now: NIODeadline) -> UInt32 {
+        let time = clock.milliseconds(now)
+        guard time > entry.arrival + DelayStamp.leastAge else { return 0 }
+        return UInt32(clamping: (time - entry.arrival) / 1_000)
+    }
+
+    private mutating func cut(
+        _ entries: [OutboxEntry], from number: UInt64, _ lane: Lane, context: UInt8, isUrgent: Bool, now: NIODeadline
+    ) {
+        let stanzas = entries.map { OutgoingStanza(stanza: $0.stanza, ageSeconds: ageSeconds($0, now: now)) }
+        let block = session.cut(stanzas, lane: lane, firstNumber: number, context: context, now: now)
+        traffic.cut(text: entries.reduce(0) { $0 + $1.stanza.byteCount })
+        wasExpressLast = lane == .express
+        leave(block, isUrgent: isUrgent || lane == .express, now: now)
+    }
+
+    // MARK: Again, and in parts
+
+    private mutating func cutAgain(_ lane: Lane, now: NIODeadline) -> Bool {
+        let limit = blockText
+        var block = BlockSelection(maximumBytes: limit, maximumStanzas: policy.batchStanzas, contexts: contexts)
+        let classes = policy.classes
+        let again = sent[lane].recut { entry in
+            if lane == .normal, block.stanzas > 0, entry.stanza.byteCount > limit { return false }
+            return block.offer(entry.stanza, classes.stanzaClass(entry.stanza), lane: lane, isCutAgain: true) == .take
+        }
+        contexts = block.contexts
+        guard let first = again.first else { return false }
+        cut(again.map(\.entry), from: first.number, lane, context: block.context ?? 0, isUrgent: block.isUrgent, now: now)
+        return true
+    }
+
+    private mutating func cutPart(_ next: NumberedEntry, now: NIODeadline) -> Bool {
+        let stanza = OutgoingStanza(stanza: next.entry.stanza, ageSeconds: ageSeconds(next.entry, now: now))
+        let part = session.cutPart(
+            of: stanza, number: next.number, context: contexts.context(of: next.entry.stanza), bytes: blockText, now: now)
+        partNumber = part.isComplete ? nil : next.number
+        if part.isComplete {
+            sent[Lane.normal].lastPartCut()
+            traffic.cut(text: next.entry.stanza.byteCount)
+        }
+        wasExpressLast = false
+        leave(part.block, isUrgent: false, now: now)
+        return true
+    }
+
+    /// Gives a block to the link as soon as what it rests on is durable.
+    private mutating func leave(_ block: ByteBuffer, isUrgent: Bool, now: NIODeadline) {
+        // A block that changed nothing durable, such as an acknowledgement, waits for nothing.
+        cutBlock = (collectSessionRecords() ? journal.gate : 0, block, isUrgent)
+        link = .busy
+        lastSent = now
+    }
+
+    // MARK: Receiving
+
+    /// A whole block from the peer's link.
+    package mutating func linkBlockReceived(_ block: ByteBuffer, now: NIODeadline) {
+        guard speaksBlocks, link != .down else { return }
+        traffic.receivedBlock(block.readableBytes)
+        session.blockReceived(block, now: now)
+        drawSession(now: now)
+        settle(now: now)
+    }
+
+    /// What the session reports, and what it wants recorded.
+    mutating func drawSession(now: NIODeadline) {
+        while let event = session.nextEvent() {
+            switch event {
+            case .received(let items, let ordinal): received(items, ordinal: ordinal, now: now)
+            case .acknowledged(let lane, let number): acknowledged(lane, through: number)
+            case .sessionStarted: sessionStarted()
+            case .epochStarted: epochStarted()
+            case .peerRecognised(let remark): peerRemark = remark
+            case .failed(let failure): failed(failure)
+            case .noted(let note): count(PeerEvent(note))
+            }
+        }
+        _ = collectSessionRecords()
+    }
+
+    /// True when there were any.
+    private mutating func collectSessionRecords() -> Bool {
+        let records = session.takeRecords()
+        for record in records { journal.add(record) }
+        return !records.isEmpty
+    }
+
+    private mutating func received(_ items: [ReceivedItem], ordinal: UInt64, now: NIODeadline) {
+        for item in items {
+            switch item {
+            case .stanza(let stanza, let age): takeFromLink(stanza, ageSeconds: age, now: now)
+            case .poison(let bytes, let reason): setAside(Array(bytes.readableBytesView), reason: reason, .poison, now: now)
+            }
+        }
+        guard journal.isOn else {
+            session.committed(ordinal, now: now)
+            return
+        }
+        // With the session's records, in the same batch.
+        _ = collectSessionRecords()
+        receivedOrdinals.append((journal.gate, ordinal))
+    }
+
+    /// Keeps what could not be read for the operator.
+    mutating func setAside(_ bytes: [UInt8], reason: String, _ event: PeerEvent, now: NIODeadline) {
+        count(event)
+        ids.poison += 1
+        let time = clock.milliseconds(now)
+        journal.add(.put(.poison, id: ids.poison, .bytes(PoisonList.row(bytes, reason: reason)), time: time))
+        let entry = PeerStatus.Poison(id: ids.poison, bytes: bytes.count, reason: reason, since: time)
+        if let old = poison.add(entry) { journal.remove(.poison, id: old) }
+    }
+
+    private mutating func acknowledged(_ lane: Lane, through number: UInt64) {
+        let (done, rows) = sent[lane].acknowledged(through: number)
+        for entry in done {
+            unacknowledged.remove(entry.stanza.pairHash, lane)
+            if entry.isRecorded { journal.remove(.outbox, id: entry.id) }
+        }
+        if let rows { journal.add(.removeThrough(lane.numbers, id: rows)) }
+        acknowledgedCount &+= UInt64(done.count)
+        noteSent()
+    }
+
+    private mutating func sessionStarted() {
+        for lane in Lane.allCases { sent[lane].sessionStarted() }
+        partNumber = nil
+        contexts.reset()
+        wasExpressLast = false
+        // A block of the session before would only be thrown away at the other end.
+        if cutBlock != nil {
+            cutBlock = nil
+            link = .ready
+        }
+    }
+
+    /// Numbers are void: what had one waits again, in its old place.
+    private mutating func epochStarted() {
+        for lane in Lane.allCases {
+            outbox.putBack(sent[lane].removeAll())
+            journal.add(.removeThrough(lane.numbers, id: UInt64(Int64.max)))
+        }
+        partNumber = nil
+        unacknowledged.removeAll()
+        noteSent()
+    }
+
+    private mutating func noteSent() {
+        outbox.sentStanzas = sent[Lane.normal].count + sent[Lane.express].count
+        outbox.sentBytes = sent[Lane.normal].byteCount + sent[Lane.express].byteCount
+    }
+
+    private mutating func failed(_ failure: LinkSessionFailure) {
+        count(.linkFailed)
+        switch failure {
+        case .version(let own, let peer):
+            lastFailure =
+                "the peer speaks version \(peer) of the link protocol, this side \(own): bring both to the same release"
+            actions.append(.failLink(StreamError(.unsupportedVersion, text: lastFailure)))
+        case .malformed:
+            lastFailure = "the peer sent what is no block: check that both sides name the same dialect and peer"
+            actions.append(.failLink(StreamError(.badFormat, text: lastFailure)))
+        case .silent:
+            lastFailure = "the peer acknowledged nothing for too long: the link is tried again"
+            actions.append(.failLink(StreamError(.connectionTimeout, text: lastFailure)))
+        }
+    }
+}
+
+extension Lane {
+    /// Where the numbers of the lane are recorded.
+    var numbers: JournalTable { self == .normal ? .normalNumbers : .expressNumbers }
+}
+
+extension [SentLane] {
+    subscript(lane: Lane) -> SentLane {
+        get { self[Int(lane.rawValue)] }
+        _modify { yield &self[Int(lane.rawValue)] }
+    }
+}

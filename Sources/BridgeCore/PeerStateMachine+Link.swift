@@ -1,0 +1,124 @@
+import Blocks
+import DequeModule
+package import NIOCore
+import Outbox
+package import XMPP
+
+// The link, whatever is spoken on it, and batches of stanzas (dialect `xep`).
+extension PeerStateMachine {
+    /// The link is up. It is not asked to take anything before `linkReady`.
+    package mutating func linkConnected(now: NIODeadline) {
+        link = .busy
+        linkSince = now
+        hasAskedForLink = false
+        counters.restartViolations(now: now)
+        guard speaksBlocks else { return }
+        session.connected(now: now)
+        drawSession(now: now)
+    }
+
+    /// The link can take a batch.
+    package mutating func linkReady(now: NIODeadline) {
+        // A block that waits for the journal is the link's already.
+        guard cutBlock == nil else { return }
+        link = .ready
+        if !speaksBlocks, journal.isOn {
+            for id in outbox.takeSentRows() { journal.remove(.outbox, id: id) }
+        }
+        settle(now: now)
+    }
+
+    /// The link is gone.
+    ///
+    /// - Parameters:
+    ///   - unsent: what certainly did not leave, in order; it goes on waiting.
+    ///   - inDoubt: what may or may not have arrived, in order, all before `unsent`. Messages and requests come back to
+    ///     their senders; what does no harm when it arrives twice (presence, answers, errors) is sent again, a few times.
+    ///
+    /// Both are empty for a link that speaks blocks: there the peer says what has arrived.
+    package mutating func linkDisconnected(unsent: [Stanza], inDoubt: [Stanza], now: NIODeadline) {
+        link = .down
+        linkSince = now
+        hasAskedForLink = false
+        if speaksBlocks {
+            cutBlock = nil
+            receivedOrdinals = []
+            session.disconnected(now: now)
+            drawSession(now: now)
+        } else if isStopped, !journal.isOn {
+            for stanza in unsent { giveUp(stanza, .shuttingDown, now: now) }
+            for stanza in inDoubt { giveUp(stanza, .deliveryUnknown, now: now) }
+            return
+        } else {
+            takeBack(unsent: unsent, inDoubt: inDoubt, now: now)
+        }
+        settle(now: now)
+    }
+
+    private mutating func takeBack(unsent: [Stanza], inDoubt: [Stanza], now: NIODeadline) {
+        let time = clock.milliseconds(now)
+        let doubtful = outbox.reclaim(inDoubt, now: time)
+        outbox.putBack(outbox.reclaim(unsent, now: time))
+        for id in outbox.takeSentRows() { journal.remove(.outbox, id: id) }
+        var again: [OutboxEntry] = []
+        for entry in doubtful {
+            count(.inDoubt)
+            switch (entry.stanza.kind, entry.stanza.type) {
+            case (.message, .error), (.iq, .error), (.iq, .result), (.presence, _): again.append(entry)
+            case (.message, _), (.iq, _), (.other, _): giveBack(entry, .deliveryUnknown, now: now)
+            }
+        }
+        for entry in outbox.putBackInDoubt(again) {
+            count(.sentTooOften)
+            giveBack(entry, .sentTooOften, now: now)
+        }
+    }
+
+    // MARK: Batches
+
+    /// Sends a batch, or says when that will be due.
+    mutating func sendBatchIfDue(now: NIODeadline) -> NIODeadline? {
+        guard !outbox.isEmpty else { return nil }
+        if outbox.byteCount < policy.batchBytes, outbox.stanzaCount < policy.batchStanzas,
+            let held = heldUntil(now: now, enoughBytes: nil)
+        {
+            return held
+        }
+        sendBatch(now: now)
+        return nil
+    }
+
+    private mutating func sendBatch(now: NIODeadline) {
+        let time = clock.milliseconds(now)
+        if let expiry = outbox.nextExpiry, expiry <= time { expire(now: now) }
+        let batch = outbox.nextBatch(
+            maximumBytes: policy.batchBytes, maximumStanzas: policy.batchStanzas, now: time)
+        guard !batch.isEmpty else { return }
+        for stanza in batch { counters.sent.add(stanza.kind) }
+        link = .busy
+        lastSent = now
+        actions.append(.send(batch))
+    }
+
+    /// The last thing before the end of a peer without a journal.
+    mutating func sendLast(now: NIODeadline) {
+        if speaksBlocks { _ = takeTurn(now: now) } else { sendBatch(now: now) }
+    }
+
+    /// Until when the hold policy wants to wait for more; nil when it does not.
+    ///
+    /// - Parameter enoughBytes: canonical bytes that fill a block by `HoldPolicy.bytes`; nil where its figure is taken as it is.
+    mutating func heldUntil(now: NIODeadline, enoughBytes: Int?) -> NIODeadline? {
+        switch policy.hold {
+        case .turn:
+            return nil
+        case .time(let amount):
+            guard let lastSent, now < lastSent + amount else { return nil }
+            return lastSent + amount
+        case .bytes(let bytes, let longest):
+            guard outbox.byteCount < enoughBytes ?? bytes, let oldest = outbox.oldestArrival else { return nil }
+            let end = clock.deadline(oldest) + longest
+            return end > now ? end : nil
+        }
+    }
+}

@@ -1,0 +1,76 @@
+import Blocks
+import NIOCore
+import Outbox
+import XMPP
+
+// What the journal held at the start.
+extension PeerStateMachine {
+    /// Builds everything up again: order, numbers and ages kept. A row that cannot be read is set aside and counted; it costs
+    /// one stanza, not the service.
+    mutating func recover(_ recovered: RecoveredPeer, now: NIODeadline) {
+        let reader = StanzaReader()
+        if let known = PeerIDs(recovered.values[.counters]) { ids = known }
+        recoverOutbox(recovered, reader, now: now)
+        for row in recovered[.inbox] {
+            guard let stanza = read(row, .inbox, reader, now: now) else { continue }
+            inbox.restore(stanza, id: row.id, arrival: row.time)
+        }
+        inbox.idsUsed(through: ids.inbox)
+        for row in recovered[.localRequests] {
+            ids.requests = max(ids.requests, row.id)
+            guard let stanza = read(row, .localRequests, reader, now: now) else { continue }
+            _ = localRequests.restore(stanza, row: row.id, deadline: clock.deadline(row.time) + policy.iqTimeout)
+        }
+        for row in recovered[.remoteRequests] {
+            ids.requests = max(ids.requests, row.id)
+            guard let stanza = read(row, .remoteRequests, reader, now: now) else { continue }
+            _ = remoteRequests.restore(stanza, row: row.id, deadline: clock.deadline(row.time) + policy.iqTimeout)
+        }
+        for row in recovered[.taken] {
+            ids.taken = max(ids.taken, row.id)
+            let words = JournalWords.decode(row.payload)
+            fingerprints.restore(id: row.id, count: words.count)
+            suspects += words
+        }
+        for row in recovered[.poison] {
+            ids.poison = max(ids.poison, row.id)
+            if let old = poison.add(PoisonList.entry(row)) { journal.remove(.poison, id: old) }
+        }
+    }
+
+    private mutating func recoverOutbox(_ recovered: RecoveredPeer, _ reader: StanzaReader, now: NIODeadline) {
+        var entries: [UInt64: OutboxEntry] = [:]
+        for row in recovered[.outbox] {
+            outbox.idsUsed(through: row.id)
+            guard let stanza = read(row, .outbox, reader, now: now) else { continue }
+            entries[row.id] = OutboxEntry(id: row.id, stanza: stanza, arrival: row.time, isRecorded: true)
+        }
+        outbox.idsUsed(through: ids.outbox)
+        if speaksBlocks {
+            for lane in Lane.allCases {
+                for row in recovered[lane.numbers] {
+                    let found = JournalWords.decode(row.payload).map { entries.removeValue(forKey: $0) }
+                    sent[lane].restore(row: found, from: row.id)
+                    for case let entry? in found { unacknowledged.add(entry.stanza.pairHash, lane) }
+                }
+            }
+            outbox.sentStanzas = sent[Lane.normal].count + sent[Lane.express].count
+            outbox.sentBytes = sent[Lane.normal].byteCount + sent[Lane.express].byteCount
+        }
+        for row in recovered[.outbox] {
+            if let entry = entries[row.id] { outbox.restore(entry) }
+        }
+    }
+
+    private mutating func read(
+        _ row: RecoveredPeer.Row, _ table: JournalTable, _ reader: StanzaReader, now: NIODeadline
+    ) -> Stanza? {
+        do throws(StreamError) {
+            return try reader.read(ByteBuffer(bytes: row.payload))
+        } catch {
+            journal.remove(table, id: row.id)
+            setAside(row.payload, reason: "row \(row.id) of \(table): \(error.condition.rawValue)", .unreadableRow, now: now)
+            return nil
+        }
+    }
+}
