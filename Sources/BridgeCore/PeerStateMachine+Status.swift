@@ -1,7 +1,7 @@
 import Blocks
 package import NIOCore
 import Outbox
-import XMPP
+package import XMPP
 
 // What an operator sees and can do.
 extension PeerStateMachine {
@@ -61,6 +61,16 @@ extension PeerStateMachine {
         giveBack(entry, .cancelled, now: now)
         settle(now: now)
         return true
+    }
+
+    /// The stanza with this id, waiting or in flight: for an operator who asks for its content.
+    package mutating func queuedStanza(_ outboxID: UInt64) -> Stanza? {
+        for lane in Lane.allCases {
+            for index in 0..<sent[lane].count where sent[lane][index].entry.id == outboxID {
+                return sent[lane][index].entry.stanza
+            }
+        }
+        return outbox.inOrder().first { $0.entry.id == outboxID }?.entry.stanza
     }
 
     /// What waits for the link, first what leaves first, at most `limit` of it.

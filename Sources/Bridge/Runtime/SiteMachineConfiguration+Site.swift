@@ -58,6 +58,6 @@ extension PeerPolicy {
         iqTimeout = peer.outbox.iqTimeout
         presenceLifetime = peer.outbox.presenceLifetime
         batchBytes = peer.transport.batchBytes
-        holdTime = peer.transport.hold
+        hold = .time(peer.transport.hold)
     }
 }
