@@ -54,6 +54,7 @@ package enum PeerEvent: String, CaseIterable, Sendable {
     case answerDiscarded = "IQ answer that came too late or was never asked for"
     case requestTableFull = "IQ request refused because too many are unanswered"
     case roomErrorSuppressed = "error for a room suppressed"
+    case ghostRemoved = "leave sent to a room for somebody who is gone"
     case roomStanzaLost = "stanza of a room that could not be kept"
     case oversize = "stanza on the link over the size limit"
     // Losses that the sender learns of, or that need no telling.
@@ -91,7 +92,7 @@ package enum PeerEvent: String, CaseIterable, Sendable {
         case .missingAddress: .improperAddressing
         case .notAStanza: .unsupportedStanzaType
         case .foreignRecipient, .localNotAStanza, .localMissingAddress, .localForeignSender, .localForeignRecipient,
-            .malformedIQ, .answerDiscarded, .requestTableFull, .roomErrorSuppressed, .roomStanzaLost, .oversize,
+            .malformedIQ, .answerDiscarded, .requestTableFull, .roomErrorSuppressed, .ghostRemoved, .roomStanzaLost, .oversize,
             .outboxFull, .expired, .inDoubt, .sentTooOften, .lostAtShutdown, .undeliverable, .bounceBudgetSpent,
             .cancelled, .journalStalled, .inboxFull, .poison, .unreadableRow, .linkHistoryRefused, .linkPeerRestored,
             .linkSelfRestored, .linkDuplicateBlock, .linkDuplicateStanza, .linkLateBlock, .linkGap, .linkBlockRepeated,

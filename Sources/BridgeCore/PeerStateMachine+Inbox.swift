@@ -69,6 +69,7 @@ extension PeerStateMachine {
     ) {
         // Said of something that is not there any more: it was answered already.
         if let id, removeFromInbox(id) == nil { return settle(now: now) }
+        if id == nil, rooms.deliveryFailed(stanza, now: now) { return settle(now: now) }
         count(.undeliverable)
         if linkViolation(of: stanza) == nil {
             if stanza.isIQRequest {
@@ -79,12 +80,4 @@ extension PeerStateMachine {
         }
         settle(now: now)
     }
-
-    // MARK: The local server's streams
-
-    /// The stream over which the local server spoke for one of its domains is gone.
-    package mutating func localStreamLost(_ domain: Domain, now: NIODeadline) {}
-
-    /// The local server speaks for one of its domains again.
-    package mutating func localStreamOpened(_ domain: Domain, now: NIODeadline) {}
 }

@@ -12,7 +12,8 @@ extension PeerStateMachine {
         linkSince = now
         hasAskedForLink = false
         counters.restartViolations(now: now)
-        guard speaksBlocks else { return }
+        rooms.linkConnected(now: now)
+        guard speaksBlocks else { return settle(now: now) }
         session.connected(now: now)
         drawSession(now: now)
     }
@@ -40,6 +41,7 @@ extension PeerStateMachine {
         link = .down
         linkSince = now
         hasAskedForLink = false
+        rooms.linkDisconnected()
         if speaksBlocks {
             cutBlock = nil
             receivedOrdinals = []

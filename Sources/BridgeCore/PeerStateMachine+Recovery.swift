@@ -13,8 +13,13 @@ extension PeerStateMachine {
         recoverOutbox(recovered, reader, now: now)
         for row in recovered[.inbox] {
             guard let stanza = read(row, .inbox, reader, now: now) else { continue }
-            inbox.restore(stanza, id: row.id, arrival: row.time)
+            switch rooms.linkStanzaReceived(stanza, id: row.id, now: now) {
+            case .pass: inbox.restore(stanza, id: row.id, arrival: row.time)
+            case .swallow: journal.remove(.inbox, id: row.id)
+            case .hold: inbox.idsUsed(through: row.id)
+            }
         }
+        drawRooms(now: now)
         inbox.idsUsed(through: ids.inbox)
         for row in recovered[.localRequests] {
             ids.requests = max(ids.requests, row.id)

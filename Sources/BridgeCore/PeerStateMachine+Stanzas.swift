@@ -12,6 +12,8 @@ extension PeerStateMachine {
         // While nothing can be recorded, what would need a row is answered, and waits for nothing but its turn.
         let isRefused = isJournalStalled && StanzaLifetime(stanza) != .unlimited
         takeLocal(stanza, isRefused: isRefused, now: now)
+        // What the machine of rooms wants follows the stanza that it answers.
+        if rooms.hasActions { drawRooms(now: now) }
         if let receipt {
             if journal.isOn {
                 receipts.append((isRefused ? receipts.last?.batch ?? 0 : journal.gate, receipt))
@@ -30,7 +32,7 @@ extension PeerStateMachine {
         }
         localRooms.learn(from: stanza)
         if stanza.isError, stanza.kind != .iq, remoteRooms.isForRoom(stanza) {
-            count(.roomErrorSuppressed)
+            errorForRoom(stanza, now: now)
             return
         }
         guard !isStopped || journal.isOn else {
@@ -43,6 +45,7 @@ extension PeerStateMachine {
             refuse(stanza, .journalStalled, from: .local, now: now)
             return
         }
+        guard admitFromRooms(stanza, now: now) else { return }
         if stanza.kind == .iq {
             guard admitLocalIQ(stanza, now: now) else { return }
         }
@@ -146,7 +149,7 @@ extension PeerStateMachine {
             guard admitLinkIQ(stanza, now: now) else { return }
         }
         let age = UInt64(ageSeconds) * 1_000
-        deliverLocally(ageSeconds == 0 ? stanza : delayStamp.stamped(stanza, age: age, now: now), now: now)
+        deliverFromLink(ageSeconds == 0 ? stanza : delayStamp.stamped(stanza, age: age, now: now), now: now)
     }
 
     /// The stub of a stanza that was larger than `limit` bytes and skipped.
@@ -228,7 +231,11 @@ extension PeerStateMachine {
     }
 
     /// Answers a stanza with the error for `reason`, where ``BounceTable`` allows one.
-    mutating func bounce(_ stanza: Stanza, _ reason: BounceReason, from side: Side, now: NIODeadline) {
+    ///
+    /// - Parameter taken: service time when it was taken from the local server; nil: just now.
+    mutating func bounce(
+        _ stanza: Stanza, _ reason: BounceReason, from side: Side, taken: UInt64? = nil, now: NIODeadline
+    ) {
         let isFromRoom = side == .local ? localRooms.isFromRoom(stanza) : remoteRooms.isFromRoom(stanza)
         let isStub = if case .oversize = reason { true } else { false }
         let verdict = BounceTable.verdict(
@@ -237,6 +244,7 @@ extension PeerStateMachine {
         switch verdict {
         case .silence(.isFromRoom):
             count(.roomStanzaLost)
+            if side == .local { rooms.roomStanzaLost(stanza, taken: taken ?? clock.milliseconds(now), now: now) }
         case .silence(.isAnswer), .silence(.isPresence), .silence(.isOnlyMetadata), .silence(.isNoStanza):
             break
         case .answer:
@@ -261,7 +269,7 @@ extension PeerStateMachine {
             guard let tracked = localRequests.remove(entry.stanza) else { return }
             journal.remove(.localRequests, id: tracked.row)
         }
-        bounce(entry.stanza, reason, from: .local, now: now)
+        bounce(entry.stanza, reason, from: .local, taken: entry.arrival, now: now)
     }
 
     /// Ends what waited or was in flight when the bridge stops without a journal.

@@ -26,6 +26,9 @@ extension PeerStateMachine {
             status.inboxStanzas = inbox.stanzaCount
             status.inboxBytes = inbox.byteCount
             status.inboxInDoubt = inbox.outstanding
+            status.roomJoins = rooms.count
+            status.roomJoinsInRepair = rooms.unsettledCount
+            status.roomCounts = rooms.counts
             status.isLinkHeld = isLinkHeld
             status.isJournalStalled = isJournalStalled
             status.poison = Array(poison.entries)

@@ -47,6 +47,9 @@ package struct PeerStateMachine: ~Copyable {
     var localRooms: RoomRegistry
     /// Rooms of the peer.
     var remoteRooms: RoomRegistry
+    /// The peer's users in rooms of this site.
+    var rooms: RoomMemberships
+    var departures = RecentDepartures()
     /// Requests from here to the peer.
     var localRequests: RequestTracker
     /// Requests from the peer to here.
@@ -115,13 +118,19 @@ package struct PeerStateMachine: ~Copyable {
         remoteDomains = DomainSet(policy.remoteDomains)
         localRooms = RoomRegistry(domains: policy.roomDomains, maximumRooms: policy.maximumRooms)
         remoteRooms = localRooms
+        rooms = RoomMemberships(
+            recovered: policy.isJournaled ? recovered[.rooms] : [], isJournaled: policy.isJournaled, clock: clock,
+            secret: random &+ 0x9e37_79b9_7f4a_7c15, now: now)
         localRequests = RequestTracker(timeout: policy.iqTimeout, maximumRequests: policy.maximumRequests)
         remoteRequests = RequestTracker(timeout: policy.iqTimeout, maximumRequests: policy.maximumRequests)
         outbox = Outbox(limits: policy.outboxLimits, sortsAtOnce: policy.dialect == .skywave)
         inbox = Inbox(window: policy.inboxWindow)
         journal = PeerJournal(isOn: policy.isJournaled)
         session = LinkSession(policy.linkSession, recovered: recovered, random: random)
-        if policy.isJournaled { recover(recovered, now: now) }
+        if policy.isJournaled {
+            recoverRooms(now: now)
+            recover(recovered, now: now)
+        }
         if speaksBlocks { drawSession(now: now) }
         settle(now: now)
     }
@@ -151,6 +160,7 @@ package struct PeerStateMachine: ~Copyable {
             journal.add(.put(.taken, id: ids.taken, .bytes(row), time: 0))
             if let old = fingerprints.oldRows { journal.add(.removeThrough(.taken, id: old)) }
         }
+        for record in rooms.takeRecords() { journal.add(record) }
         ids.outbox = outbox.lastID
         ids.inbox = inbox.nextID - 1
         if journal.hasRecords, ids != recordedIDs {
@@ -190,6 +200,8 @@ package struct PeerStateMachine: ~Copyable {
         armed = nil
         guard !isStopped else { return }
         expire(now: now)
+        rooms.deadlineReached(now: now)
+        drawRooms(now: now)
         if speaksBlocks {
             session.deadlineReached(now: now)
             drawSession(now: now)
@@ -200,6 +212,7 @@ package struct PeerStateMachine: ~Copyable {
     /// The wall clock was read: milliseconds since 1970. Needed only to tell people how old a stanza is.
     package mutating func wallClockRead(_ milliseconds: Int64, now: NIODeadline) {
         delayStamp.wallClockRead(milliseconds, now: now)
+        if milliseconds > 0 { rooms.wallClockRead(UInt64(milliseconds), now: now) }
     }
 
     /// Ends the peer.
@@ -287,6 +300,7 @@ package struct PeerStateMachine: ~Copyable {
         if let expiry = outbox.nextExpiry { needed = min(needed ?? .distantFuture, clock.deadline(expiry)) }
         if let deadline = localRequests.nextDeadline { needed = min(needed ?? deadline, deadline) }
         if let deadline = remoteRequests.nextDeadline { needed = min(needed ?? deadline, deadline) }
+        if let deadline = rooms.nextDeadline { needed = min(needed ?? deadline, deadline) }
         if speaksBlocks, link != .down, let deadline = session.nextDeadline {
             // What is overdue while a block is on its way is done when the link is ready again.
             if deadline > now { needed = min(needed ?? deadline, deadline) }

@@ -102,6 +102,10 @@ package struct PeerStatus: Equatable, Sendable {
     package var inboxBytes = 0
     /// Of these, given to the local side and not confirmed: after a crash they are delivered again.
     package var inboxInDoubt = 0
+    /// Users of the peer in rooms of this site, and how many of them are being looked for after a gap.
+    package var roomJoins = 0
+    package var roomJoinsInRepair = 0
+    package var roomCounts = RoomCounts()
     package var isLinkHeld = false
     package var isJournalStalled = false
     /// The newest, a bounded number.

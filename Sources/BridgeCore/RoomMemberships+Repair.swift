@@ -7,7 +7,7 @@ extension RoomMemberships {
     static let joinAnswerTime: TimeAmount = .seconds(30)
     private static let pingAnswerTime: TimeAmount = .seconds(10)
     /// How long what an occupant says is held back while he may be out.
-    private static let holdTime: TimeAmount = .seconds(60)
+    static let holdTime: TimeAmount = .seconds(60)
     /// How long after a join in his name delayed messages are held against what he has had.
     private static let replayTime: TimeAmount = .seconds(120)
     private static let quietTime: TimeAmount = .seconds(60)

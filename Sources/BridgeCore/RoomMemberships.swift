@@ -72,7 +72,12 @@ package struct RoomMemberships: ~Copyable {
         recover(recovered, now: now)
     }
 
+    package var hasActions: Bool { !actions.isEmpty }
+
     package mutating func nextAction() -> RoomAction? { actions.popFirst() }
+
+    /// The rooms that somebody is in, some more than once.
+    var addresses: [JID] { entries.compactMap { $0?.join.to?.bare } }
 
     /// The wall clock, whenever it is known, in Unix milliseconds: for the `since` of joins. Without, or while it
     /// says what cannot be, joins say how many seconds ago.
@@ -256,17 +261,16 @@ package struct RoomMemberships: ~Copyable {
     }
 
     /// What has changed since the last call, for the next batch: the same batch that what caused it is in.
-    package mutating func takeRecords(now: NIODeadline) -> [JournalRecord] {
+    package mutating func takeRecords() -> [JournalRecord] {
         guard !changed.isEmpty || !removedKeys.isEmpty else { return [] }
         var records: [JournalRecord] = []
         if !removedKeys.isEmpty {
             records.append(.remove(.rooms, ids: removedKeys.flatMap { RoomRow.ids(of: $0) }))
             removedKeys.removeAll()
         }
-        let time = clock.milliseconds(now)
         for index in changed {
             guard let entry = entries[Int(index)], !entry.changed.isEmpty else { continue }
-            records += RoomRow.records(of: entry, time: time)
+            records += RoomRow.records(of: entry)
             entries[Int(index)]?.changed = []
         }
         changed.removeAll(keepingCapacity: true)
@@ -278,6 +282,7 @@ package struct RoomMemberships: ~Copyable {
             membership.phase = .doubtful
             membership.isRecovered = true
             membership.due = now + Self.recoveryDelay
+            membership.holdUntil = now + Self.holdTime
             nextKey = max(nextKey, membership.key + 1)
             if insert(membership) == nil, isJournaled { removedKeys.append(membership.key) }
         }

@@ -63,7 +63,7 @@ struct RoomRegistry {
         }
     }
 
-    private mutating func add(_ address: JID?) {
+    mutating func add(_ address: JID?) {
         guard let room = address?.bare, rooms.insert(room).inserted else { return }
         order.append(room)
         guard order.count > maximumRooms, let oldest = order.popFirst() else { return }

@@ -15,13 +15,13 @@ enum RoomRow {
 
     static func ids(of key: UInt64) -> [UInt64] { [join, seen, known].map { key << 2 | $0 } }
 
-    static func records(of entry: RoomMembership, time: UInt64) -> [JournalRecord] {
+    static func records(of entry: RoomMembership) -> [JournalRecord] {
         var records: [JournalRecord] = []
         func put(_ part: UInt64, _ fill: (inout ByteBuffer) -> Void) {
             var buffer = ByteBuffer()
             buffer.writeInteger(version)
             fill(&buffer)
-            records.append(.put(.rooms, id: entry.key << 2 | part, .bytes(Array(buffer.readableBytesView)), time: time))
+            records.append(.put(.rooms, id: entry.key << 2 | part, .bytes(Array(buffer.readableBytesView)), time: entry.lastSeen))
         }
         if entry.changed.contains(.join) {
             put(join) { buffer in

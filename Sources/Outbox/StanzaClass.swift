@@ -36,7 +36,8 @@ package enum StanzaLifetime: UInt8, CaseIterable, Sendable {
     case request
     /// Available presence and probes: when it is over they go silently.
     case presence
-    /// `unavailable`, subscription stanzas, IQ answers and errors: they always arrive in the end.
+    /// `unavailable`, subscription stanzas, joins and what rooms say of occupants, IQ answers and errors: they always arrive
+    /// in the end.
     case unlimited
 
     package init(_ stanza: Stanza) {
@@ -44,7 +45,8 @@ package enum StanzaLifetime: UInt8, CaseIterable, Sendable {
             switch (stanza.kind, stanza.type) {
             case (_, .error), (.iq, .result): .unlimited
             case (.iq, _): .request
-            case (.presence, .absent), (.presence, .probe), (.presence, .unknown): .presence
+            case (.presence, .absent): stanza.isPlainAvailability ? .presence : .unlimited
+            case (.presence, .probe), (.presence, .unknown): .presence
             case (.presence, _): .unlimited
             case (.message, _), (.other, _): .message
             }

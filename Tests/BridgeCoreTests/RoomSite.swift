@@ -127,7 +127,7 @@ final class RoomSite {
                 crossed[stanza.to?.description ?? "", default: []].append(stanza)
             }
         }
-        for record in machine.takeRecords(now: now) {
+        for record in machine.takeRecords() {
             switch record {
             case .put(.rooms, let id, .bytes(let bytes), let time):
                 journal[id] = RecoveredPeer.Row(id: id, payload: bytes, time: time)

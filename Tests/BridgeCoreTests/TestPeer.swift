@@ -1,6 +1,7 @@
 import BridgeCore
 import NIOCore
 import Outbox
+import Testing
 import XMPP
 
 /// A peer's machine behind a reference, with its actions drawn and sorted after every input.
@@ -59,6 +60,16 @@ final class TestPeer {
 
     func localDeliveryFailed(_ stanza: Stanza, _ condition: StanzaErrorCondition, _ type: StanzaErrorType) {
         run { $0.localDeliveryFailed(nil, stanza, condition, type, now: now) }
+    }
+
+    func localStreamLost(_ domain: String) throws {
+        let domain = try #require(Domain(domain))
+        run { $0.localStreamLost(domain, now: now) }
+    }
+
+    func localStreamOpened(_ domain: String) throws {
+        let domain = try #require(Domain(domain))
+        run { $0.localStreamOpened(domain, now: now) }
     }
 
     func shutdown() { run { $0.shutdownRequested(now: now) } }
