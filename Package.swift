@@ -93,8 +93,10 @@ let package = Package(
             dependencies: [
                 "Transports", "TLS", "Blocks", "XMPP", "TestSupport", nioCore, nioPosix, nioEmbedded, nioLocks, logging,
             ]),
+        .target(name: "CFaultyFiles", path: "Tests/CFaultyFiles", linkerSettings: [.linkedLibrary("sqlite3")]),
         .testTarget(
-            name: "StoreTests", dependencies: ["Store", "Outbox", "XMPP", "TestSupport", nioCore, nioPosix]),
+            name: "StoreTests",
+            dependencies: ["Store", "CFaultyFiles", "Outbox", "XMPP", "TestSupport", nioCore, nioPosix, grdb]),
         .testTarget(name: "AdminTests", dependencies: ["Admin", nioCore, nioPosix, lifecycle, logging]),
         .testTarget(
             name: "BridgeTests",
@@ -125,7 +127,7 @@ if ProcessInfo.processInfo.environment["SKYWAVE_FUZZ"] != nil {
 
 let warningsAreErrors = ProcessInfo.processInfo.environment["SKYWAVE_STRICT"] != nil
 for target in package.targets where target.type != .system {
-    guard !["CShims", "CAllocationCounter"].contains(target.name) else { continue }
+    guard !["CShims", "CAllocationCounter", "CFaultyFiles"].contains(target.name) else { continue }
     var settings = target.swiftSettings ?? []
     settings += [
         .enableUpcomingFeature("ExistentialAny"),

@@ -63,7 +63,8 @@ struct JournalOpening {
                 throw StoreError.corrupted(path, problems.first ?? "no answer to the check")
             }
             let site = try SiteRow(database)
-            return (site, isNew ? [] : reasonsForRestored(site, mark))
+            // The first opening came to its end when the file is named in it.
+            return (site, isNew || site.file.inode == 0 ? [] : reasonsForRestored(site, mark))
         }
         if !reasons.isEmpty {
             notes.append(
@@ -141,13 +142,20 @@ struct JournalOpening {
     private func reasonsForRestored(_ site: SiteRow, _ mark: JournalMark?) -> [String] {
         var reasons: [String] = []
         if environment.identity(of: path) != site.file { reasons.append("it is another file") }
+        var identity = environment.identity(of: markPath)
+        var mark = mark
+        if mark == nil, environment.identity(of: "\(markPath).new") == site.nextMark {
+            // The last opening ended just before it could give the mark its name.
+            identity = site.nextMark
+            mark = environment.readMark("\(markPath).new")
+        }
         guard let mark else { return reasons + ["\(Self.markName) beside it is missing or damaged"] }
         if mark.journal != site.journal {
             reasons.append("\(Self.markName) beside it belongs to another journal")
         } else if mark.commits > site.commits {
             reasons.append("it lacks the last \(mark.commits - site.commits) commits")
         }
-        if ![site.mark, site.nextMark].contains(environment.identity(of: markPath)) {
+        if ![site.mark, site.nextMark].contains(identity) {
             reasons.append("\(Self.markName) beside it is another file")
         }
         return reasons
