@@ -9,8 +9,8 @@ package import XMPP
 /// ```
 ///
 /// The server routes to a component what is addressed to its domain, from whomever. The bridge takes only what comes from
-/// the site's own domains. XEP-0114 has no TLS and no acknowledgement: what the server wrote while the connection broke
-/// is lost.
+/// the site's own domains. XEP-0114 has no TLS, and no server offers XEP-0198 on such a stream: what either side wrote
+/// while the connection broke is lost. Between servers the guarantee is better.
 ///
 /// COMPAT: ejabberd 23.01 registers every connection of one `ejabberd_service` listener for all `hosts` of that listener
 /// and so spreads a domain's stanzas over the streams of several components. They are taken, for it is the same server
@@ -39,6 +39,8 @@ package struct ComponentStreamStateMachine: ~Copyable {
     private var taken: UInt64 = 0
     package private(set) var deadline: NIODeadline?
     package private(set) var endReason: String?
+    /// The server broke off: an error that does not merely tidy up, or a connection that ended without a closing tag.
+    package private(set) var isBroken = false
 
     package init(
         connection: ConnectionID, domain: Domain, secret: String, configuration: LocalSideConfiguration,
@@ -136,6 +138,7 @@ package struct ComponentStreamStateMachine: ~Copyable {
 
     package mutating func connectionClosed() {
         if self.endReason == nil { self.endReason = "the connection ended without a closing tag" }
+        if !self.isClosing { self.isBroken = true }
         self.state = .closed
         self.deadline = nil
     }
@@ -167,6 +170,7 @@ package struct ComponentStreamStateMachine: ~Copyable {
             let text = "the server refused or ended the component \(self.domain): \(self.explain(error))"
             actions.append(.note(LocalNote(.streamErrorReceived, .error, self.connection, text)))
             if self.state != .closing { actions.append(.write(self.connection, StreamHeader.closingTag)) }
+            self.isBroken = error.condition != .connectionTimeout
             self.abort(text, &actions)
             return .none
         }

@@ -115,6 +115,8 @@ extension InboundStreamStateMachine {
             offer.requiresTLS = configuration.demandsTLS
             offer.dialback = configuration.allowsDialback && !configuration.demandsTLS
         }
+        // Stanzas can be acknowledged once something is proved; after dialback no further features would say so.
+        offer.management = configuration.managesStreams && (self.isAuthenticated || offer.dialback)
         actions.append(.write(self.connection, StreamXML.features(offer)))
     }
 
@@ -156,6 +158,9 @@ extension InboundStreamStateMachine {
             }
             return .none
         }
+        if element.namespace == XMLNamespace.streamManagement, self.configuration.managesStreams {
+            return self.managementReceived(element, &actions)
+        }
         switch (element.name, element.namespace) {
         case ("starttls", XMLNamespace.tls):
             self.startTLSReceived(&actions)
@@ -173,6 +178,7 @@ extension InboundStreamStateMachine {
 
     private mutating func peerFailed(_ error: StreamError, _ actions: inout Deque<LocalAction>) {
         let text = "the server ended its stream with " + LocalNote.describe(error)
+        self.isBroken = error.condition != .connectionTimeout
         actions.append(.note(LocalNote(.streamErrorReceived, LocalNote.severity(of: error.condition), self.connection, text)))
         if self.state != .closing {
             actions.append(.write(self.connection, StreamHeader.closingTag))

@@ -28,6 +28,12 @@ package struct InboundStreamStateMachine: ~Copyable {
         case verify(DialbackVerification)
         /// The server proved a pair: it is alive and well.
         case proved(DomainPair)
+        /// A stanza of a proved pair.
+        case passed
+        /// Stanzas count from here on (XEP-0198).
+        case managementEnabled
+        /// The server wants to know how far the bridge is.
+        case acknowledgementWanted
     }
 
     enum State: Equatable {
@@ -61,12 +67,14 @@ package struct InboundStreamStateMachine: ~Copyable {
     var pendingPairs: [DomainPair] = []
     var refusals = 0
     var elementsBeforeAuthorization = 0
-    /// Stanzas that came so far.
-    var taken: UInt64 = 0
+    /// `enabled` was sent.
+    var isManaged = false
     /// When the stream ends if it is still doing what it does; `nil` while authorised.
     package internal(set) var deadline: NIODeadline?
     /// Why the stream ended or is about to, in words.
     package private(set) var endReason: String?
+    /// The other side broke off: an error that does not merely tidy up, or a connection that ended without a closing tag.
+    package var isBroken = false
 
     package init(
         connection: ConnectionID, configuration: LocalSideConfiguration, secrets: any ServerStreamSecrets,
@@ -113,10 +121,7 @@ package struct InboundStreamStateMachine: ~Copyable {
             if stanza.kind == .other {
                 return self.elementReceived(stanza.root, actions: &actions)
             }
-            self.taken += 1
-            let receipt = LocalReceipt(connection: self.connection.number, number: self.taken)
-            self.pass(stanza, as: .received(stanza, receipt), actions: &actions)
-            return .none
+            return self.pass(stanza, &actions)
         case .negotiating:
             self.elementsBeforeAuthorization += 1
             guard self.elementsBeforeAuthorization <= self.configuration.maximumElementsBeforeAuthorization else {
@@ -138,18 +143,19 @@ package struct InboundStreamStateMachine: ~Copyable {
     }
 
     /// A stanza over the size limit was skipped by the reader.
-    package mutating func oversizeReceived(_ stub: Stanza, actions: inout Deque<LocalAction>) {
+    package mutating func oversizeReceived(_ stub: Stanza, actions: inout Deque<LocalAction>) -> Outcome {
         switch self.state {
         case .authorized, .closing:
             guard stub.kind != .other else {
                 self.fail(.init(.policyViolation, text: "stream-level element is too big"), &actions)
-                return
+                return .none
             }
-            self.pass(stub, as: .oversize(stub), actions: &actions)
+            return self.pass(stub, &actions)
         case .negotiating, .awaitingHeader, .startingTLS:
             self.fail(.init(.policyViolation, text: "too much was said before anything was proved"), &actions)
+            return .none
         case .closed:
-            break
+            return .none
         }
     }
 
@@ -176,6 +182,7 @@ package struct InboundStreamStateMachine: ~Copyable {
     /// The connection is gone.
     package mutating func connectionClosed() {
         if self.endReason == nil { self.endReason = "the connection ended without a closing tag" }
+        if !self.isClosing { self.isBroken = true }
         self.state = .closed
         self.deadline = nil
     }
@@ -212,25 +219,25 @@ package struct InboundStreamStateMachine: ~Copyable {
     // MARK: Shared steps
 
     /// Lets a stanza through if its domains are proved; ends the stream if not.
-    private mutating func pass(_ stanza: Stanza, as action: LocalAction, actions: inout Deque<LocalAction>) {
+    private mutating func pass(_ stanza: Stanza, _ actions: inout Deque<LocalAction>) -> Outcome {
         for pair in self.provedPairs where stanza.fromDomainEquals(pair.local) && stanza.toDomainEquals(pair.remote) {
-            actions.append(action)
-            return
+            return .passed
         }
-        guard let from = stanza.fromDomain, let to = stanza.toDomain else {
-            self.fail(.init(.improperAddressing, text: "a stanza between servers needs valid to and from"), &actions)
-            return
+        let problem: StreamError
+        if let from = stanza.fromDomain, let to = stanza.toDomain {
+            if !self.provedPairs.contains(where: { $0.local == from }) {
+                problem = StreamError(.invalidFrom, text: "\(from) is not proved on this stream")
+            } else if !self.configuration.standsInFor(to) {
+                problem = StreamError(.hostUnknown, text: "\(to) is not reached through this bridge")
+            } else {
+                // The sender is known, but not towards this domain: authorisation is for pairs (XEP-0220 §2.5).
+                problem = StreamError(.invalidFrom, text: "\(from) is not proved towards \(to) on this stream")
+            }
+        } else {
+            problem = StreamError(.improperAddressing, text: "a stanza between servers needs valid to and from")
         }
-        guard self.provedPairs.contains(where: { $0.local == from }) else {
-            self.fail(.init(.invalidFrom, text: "\(from) is not proved on this stream"), &actions)
-            return
-        }
-        guard self.configuration.standsInFor(to) else {
-            self.fail(.init(.hostUnknown, text: "\(to) is not reached through this bridge"), &actions)
-            return
-        }
-        // The sender is known, but not towards this domain: authorisation is for pairs (XEP-0220 §2.5).
-        self.fail(.init(.invalidFrom, text: "\(from) is not proved towards \(to) on this stream"), &actions)
+        self.fail(problem, &actions)
+        return .none
     }
 
     /// Records a proved pair and opens the stream for it.

@@ -1,4 +1,3 @@
-import DequeModule
 import NIOCore
 import XMPP
 
@@ -9,6 +8,8 @@ class LocalConnection {
     /// When something of ours last went out, as far as keep-alive is concerned.
     var lastSent: NIODeadline
     let openedAt: NIODeadline
+    /// The site's own domains that have proved something on this stream.
+    var locals: [Domain] = []
 
     init(id: ConnectionID, now: NIODeadline) {
         self.id = id
@@ -20,6 +21,9 @@ class LocalConnection {
 /// A stream that the server opened.
 final class InboundConnection: LocalConnection {
     var machine: InboundStreamStateMachine
+    var ledger = InboundLedger()
+    /// It stands in the list of those whose server should be told how far the bridge is.
+    var isTelling = false
 
     init(_ machine: consuming InboundStreamStateMachine, now: NIODeadline) {
         let id = machine.connection
@@ -36,8 +40,8 @@ class CarrierConnection: LocalConnection {
     /// When a stanza last went out.
     var lastStanza: NIODeadline
     var wasAuthorized = false
-    /// What was handed to the runtime and for which the server is not responsible yet, oldest first.
-    var sent: Deque<Delivery> = []
+    /// What was handed to the runtime and for which the server is not responsible yet.
+    var ledger = OutboundLedger()
 
     override init(id: ConnectionID, now: NIODeadline) {
         self.lastStanza = now
@@ -105,6 +109,8 @@ final class Route {
     /// Questions that wait for a connection.
     var questions: [DialbackVerification] = []
     var avoidsExternal = false
+    /// Streams of this route whose acknowledgements could not be true, or never came.
+    var managementFaults = 0
     var lastError: String?
     /// Stanzas that found the queue full since the route was last open.
     var overflows: UInt64 = 0

@@ -20,6 +20,10 @@ package struct LocalNote: Equatable, Sendable {
         case stanzaDiscarded = "stanza-discarded"
         case queueOverflow = "queue-overflow"
         case queueExpired = "queue-expired"
+        case acknowledgementRefused = "acknowledgement-refused"
+        case stanzaRepeated = "stanza-repeated"
+        case stanzaInDoubt = "stanza-in-doubt"
+        case stanzaPoisonous = "stanza-poisonous"
     }
 
     package enum Severity: UInt8, Sendable, Comparable {

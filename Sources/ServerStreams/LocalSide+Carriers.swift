@@ -57,7 +57,8 @@ extension LocalSide {
         if let pair = route.pair {
             let machine = OutboundStreamStateMachine(
                 connection: id, pair: pair, configuration: self.configuration, secrets: self.secrets,
-                avoidsExternal: route.avoidsExternal, now: now)
+                avoidsExternal: route.avoidsExternal,
+                avoidsManagement: route.managementFaults >= Self.toleratedFaults, now: now)
             let carrier = OutboundConnection(machine, now: now)
             self.connections[id] = carrier
             self.attach(route, to: carrier)
@@ -158,8 +159,7 @@ extension LocalSide {
         self.note(
             .streamClosed, .information, carrier.id,
             "the stream \(carrier.purpose) ended: \(reason)")
-        let homeless = self.putBack(Array(carrier.sent), among: routes)
-        carrier.sent.removeAll()
+        let homeless = self.putBack(self.takeRemains(of: carrier), among: routes)
         let livedShort = carrier.openedAt + .seconds(5) > self.now
         for route in routes {
             let wanted = route.wantsStream
@@ -183,7 +183,7 @@ extension LocalSide {
         if self.isShuttingDown { self.removeRoutes(routes) }
     }
 
-    /// Puts stanzas that never left back to the head of their queues, in their order.
+    /// Puts stanzas that the server is not responsible for back to the head of their queues, in their order.
     ///
     /// - Returns: those of pairs that had lost their place on the stream already.
     private mutating func putBack(_ unsent: [Delivery], among routes: [Route]) -> [Delivery] {
@@ -192,11 +192,15 @@ extension LocalSide {
             let own = rest.filter { route.carries($0.stanza) }
             guard !own.isEmpty else { continue }
             rest.removeAll { route.carries($0.stanza) }
-            route.queue.putBack(own)
-            self.queuedStanzas += own.count
-            for delivery in own { self.queuedBytes += delivery.stanza.byteCount }
+            self.putBack(own, on: route)
         }
         return rest
+    }
+
+    mutating func putBack(_ deliveries: [Delivery], on route: Route) {
+        route.queue.putBack(deliveries)
+        self.queuedStanzas += deliveries.count
+        for delivery in deliveries { self.queuedBytes += delivery.stanza.byteCount }
     }
 
     /// Finds a way for stanzas that never left and whose pair has no place on their stream any more.
@@ -234,7 +238,7 @@ extension LocalSide {
         var oldest: (route: Route, carrier: OutboundConnection)?
         for route in self.routes.values {
             guard let carrier = route.carrier as? OutboundConnection, carrier.routes.count == 1, !route.wantsStream,
-                !carrier.machine.isBusy, carrier.isWritable, carrier.sent.isEmpty,
+                !carrier.machine.isBusy, carrier.isWritable, carrier.ledger.isEmpty,
                 carrier.lastStanza + self.configuration.silenceBeforeReplacement <= self.now
             else { continue }
             if let known = oldest {

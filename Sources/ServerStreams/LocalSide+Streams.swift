@@ -65,7 +65,8 @@ extension LocalSide {
         case let inbound as InboundConnection:
             // Stanzas of a proved pair change no timer; everything else may.
             if stanza.kind == .other || !inbound.machine.isAuthorized { self.isTimerStale = true }
-            self.settle(inbound.machine.stanzaReceived(stanza, actions: &self.actions))
+            let outcome = inbound.machine.stanzaReceived(stanza, actions: &self.actions)
+            if outcome == .passed { self.take(stanza, inbound) } else { self.settle(inbound, outcome) }
         case let outbound as OutboundConnection:
             self.isTimerStale = true
             self.settle(outbound, outbound.machine.stanzaReceived(stanza, now: now, actions: &self.actions))
@@ -82,7 +83,7 @@ extension LocalSide {
         self.begin(now)
         switch self.connections[id] {
         case let inbound as InboundConnection:
-            inbound.machine.oversizeReceived(stub, actions: &self.actions)
+            if inbound.machine.oversizeReceived(stub, actions: &self.actions) == .passed { self.take(oversize: stub, inbound) }
         case let outbound as OutboundConnection:
             // The bridge expects nothing large there; skipped is as good as ignored.
             _ = outbound
@@ -99,6 +100,7 @@ extension LocalSide {
         self.begin(now)
         switch self.connections[id] {
         case let inbound as InboundConnection:
+            self.tell(inbound)
             inbound.machine.streamClosed(actions: &self.actions)
         case let outbound as OutboundConnection:
             outbound.machine.streamClosed(actions: &self.actions)
@@ -189,19 +191,27 @@ extension LocalSide {
     private mutating func forget(_ inbound: InboundConnection) {
         guard self.connections.removeValue(forKey: inbound.id) != nil else { return }
         self.inboundCount -= 1
+        self.domainsGone(inbound, isBroken: inbound.machine.isBroken)
+        self.remember(inbound)
         if self.isShuttingDown { self.closeAllDrained() }
     }
 
     // MARK: Outcomes
 
-    private mutating func settle(_ outcome: InboundStreamStateMachine.Outcome) {
+    private mutating func settle(_ inbound: InboundConnection, _ outcome: InboundStreamStateMachine.Outcome) {
         switch outcome {
-        case .none:
+        case .none, .passed:
             break
         case .verify(let question):
             self.ask(question)
-        case .proved:
+        case .proved(let pair):
+            self.domainSeen(pair.local, inbound)
             self.serverSeen()
+        case .managementEnabled:
+            inbound.ledger.enable()
+        case .acknowledgementWanted:
+            // At once and always: the answer must never be held back to slow the server down (XEP-0198 §4).
+            self.tell(inbound, evenIfKnown: true)
         }
     }
 
@@ -211,17 +221,30 @@ extension LocalSide {
             break
         case .authorized(let pair):
             outbound.wasAuthorized = true
+            self.domainSeen(pair.local, outbound)
+            if outbound.machine.asksForManagement, outbound.ledger.management == .off { outbound.ledger.enableSent() }
             if let route = outbound.routes.first(where: { $0.pair == pair }) { self.opened(route) }
-        case .refused(let pair, let condition, let reason):
+        case .refused(let pair, let condition, let isLasting, let reason):
             if let route = outbound.routes.first(where: { $0.pair == pair }) {
                 route.lastError = reason
                 self.detach(route)
                 route.backoff.failed(now: self.now, key: route.ordinal, configuration: self.configuration)
-                self.giveBackAll(route, condition)
+                self.giveBack(route, condition, isLasting: isLasting)
                 route.phase = .waiting
             }
         case .verified(let question, let answer):
             self.answer(question, answer)
+        case .managementEnabled:
+            outbound.ledger.enabled()
+            self.requestAcknowledgement(outbound, isAtRest: true)
+        case .managementRefused:
+            if outbound.ledger.management == .enabling {
+                let text = "the server of \(outbound.machine.pair.local) refused to acknowledge stanzas that it had offered to"
+                self.note(.acknowledgementRefused, .information, outbound.id, text)
+            }
+            self.settled(outbound, outbound.ledger.refused(now: self.now))
+        case .acknowledged(let h):
+            self.acknowledged(outbound, h)
         }
         if outbound.machine.isClosing {
             for route in outbound.routes { route.isAuthorized = false }
@@ -246,6 +269,7 @@ extension LocalSide {
     ) {
         if outcome == .authorized {
             component.wasAuthorized = true
+            for local in self.configuration.localDomains { self.domainSeen(local, component) }
             for route in component.routes { self.opened(route) }
         }
         if component.machine.isClosing {
@@ -302,8 +326,8 @@ extension LocalSide {
     /// Brings an answer back to the stream on which the key had come; that may be gone (XEP-0220 §2.1.2).
     mutating func answer(_ question: DialbackVerification, _ answer: DialbackAnswer) {
         guard let inbound = self.connections[question.connection] as? InboundConnection else { return }
-        self.settle(
-            inbound.machine.verificationAnswered(
-                pair: question.pair, streamID: question.streamID, answer: answer, actions: &self.actions))
+        let outcome = inbound.machine.verificationAnswered(
+            pair: question.pair, streamID: question.streamID, answer: answer, actions: &self.actions)
+        self.settle(inbound, outcome)
     }
 }

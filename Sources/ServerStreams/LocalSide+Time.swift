@@ -25,6 +25,7 @@ extension LocalSide {
         switch connection {
         case let inbound as InboundConnection:
             inbound.machine.deadlineReached(now: self.now, actions: &self.actions)
+            self.wantTelling(inbound)
         case let outbound as OutboundConnection:
             // Every late question comes alone; there are as many at most as were asked.
             while case .verified(let question, let answer) = outbound.machine.deadlineReached(
@@ -32,9 +33,11 @@ extension LocalSide {
             {
                 self.settle(outbound, .verified(question, answer))
             }
+            self.acknowledgementDeadlineReached(outbound)
             self.settle(outbound, .none)
             let quietSince = outbound.lastStanza + self.configuration.idleTimeout
-            if quietSince <= self.now, !outbound.machine.isBusy, outbound.routes.allSatisfy({ $0.queue.isEmpty }) {
+            let isIdle = outbound.ledger.isEmpty && outbound.routes.allSatisfy { $0.queue.isEmpty }
+            if quietSince <= self.now, !outbound.machine.isBusy, isIdle {
                 outbound.machine.closeRequested("idle", now: self.now, actions: &self.actions)
                 for route in outbound.routes { route.isAuthorized = false }
             }
@@ -90,8 +93,10 @@ extension LocalSide {
             switch connection {
             case let inbound as InboundConnection:
                 consider(inbound.machine.deadline)
+                if !inbound.machine.isClosing { consider(inbound.ledger.tellsAt) }
             case let outbound as OutboundConnection:
                 consider(outbound.machine.deadline)
+                consider(self.acknowledgementDeadline(outbound))
                 if outbound.wasAuthorized, !outbound.machine.isClosing {
                     consider(max(outbound.lastStanza + self.configuration.idleTimeout, self.now + .seconds(1)))
                 }
@@ -137,6 +142,7 @@ extension LocalSide {
             if route.phase == .waiting || route.phase == .idle { self.removeIfIdle(route) }
         }
         for case let inbound as InboundConnection in self.sortedConnections() {
+            self.tell(inbound)
             inbound.machine.closeRequested("the bridge stops", now: now, actions: &self.actions)
         }
         self.closeAllDrained()
@@ -146,6 +152,8 @@ extension LocalSide {
     /// server may have stanzas on their way until it has closed its own streams.
     mutating func closeIfDrained(_ carrier: CarrierConnection) {
         guard carrier.routes.allSatisfy({ $0.queue.isEmpty }), !self.hasServerToHear else { return }
+        // What a server that acknowledges has not acknowledged would go out again after the next start.
+        guard carrier.ledger.management != .on || carrier.ledger.isEmpty else { return }
         self.close(carrier)
     }
 
@@ -190,11 +198,13 @@ extension LocalSide {
             case let inbound as InboundConnection:
                 LocalSideStatus.Stream(
                     connection: inbound.id, direction: .inbound, state: inbound.machine.debugState,
-                    isEncrypted: inbound.machine.isEncrypted, pairs: inbound.machine.proved)
+                    isEncrypted: inbound.machine.isEncrypted, pairs: inbound.machine.proved,
+                    isAcknowledged: inbound.ledger.isOn, unacknowledged: inbound.ledger.untold)
             case let outbound as OutboundConnection:
                 LocalSideStatus.Stream(
                     connection: outbound.id, direction: .outbound, state: outbound.machine.debugState,
-                    isEncrypted: outbound.machine.isEncrypted, pairs: outbound.machine.authorizedPairs)
+                    isEncrypted: outbound.machine.isEncrypted, pairs: outbound.machine.authorizedPairs,
+                    isAcknowledged: outbound.ledger.management == .on, unacknowledged: outbound.ledger.count)
             case let component as ComponentConnection:
                 LocalSideStatus.Stream(
                     connection: component.id, direction: .component, state: component.machine.debugState,
@@ -202,7 +212,7 @@ extension LocalSide {
                     pairs: component.machine.isOpen
                         ? self.configuration.localDomains.map {
                             DomainPair(remote: component.machine.domain, local: $0)
-                        } : [])
+                        } : [], unacknowledged: component.ledger.count)
             default:
                 LocalSideStatus.Stream(
                     connection: connection.id, direction: .inbound, state: "unknown", isEncrypted: false, pairs: [])
@@ -215,6 +225,7 @@ extension LocalSide {
         }
         return LocalSideStatus(
             streams: streams, queues: queues, queuedStanzas: self.queuedStanzas, queuedBytes: self.queuedBytes,
+            stanzasInDoubt: self.stanzasInDoubt, repeatedStanzas: self.repeatedStanzas,
             recentProblems: Array(self.recentProblems),
             counts: LocalNote.Kind.allCases.map { ($0, self.counts[$0] ?? 0) })
     }

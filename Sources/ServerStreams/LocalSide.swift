@@ -23,6 +23,8 @@ package struct LocalSide: ~Copyable {
     let isComponent: Bool
 
     var actions: Deque<LocalAction> = []
+    /// Fingerprints of the last run, until the first input says what time it is.
+    private var suspects: [UInt64]
     /// The time of the latest input.
     var now: NIODeadline = .uptimeNanoseconds(0)
     var connections: [ConnectionID: LocalConnection] = [:]
@@ -48,6 +50,15 @@ package struct LocalSide: ~Copyable {
     var isTimerStale = false
     var counts: [LocalNote.Kind: UInt64] = [:]
     var recentProblems: Deque<LocalNote> = []
+    /// Streams of the server that should be told how far the bridge is.
+    var telling: Deque<InboundConnection> = []
+    var repeats = RepeatedStanzas()
+    /// Stanzas of the server that came a second time and were not passed on.
+    var repeatedStanzas: UInt64 = 0
+    /// Stanzas that the server may have got twice, or not at all, because a connection died.
+    var stanzasInDoubt: UInt64 = 0
+    /// The site's own domains that proved something: on how many streams now, and whether one broke since.
+    var presence: [Domain: (streams: Int, isLost: Bool)] = [:]
     /// How often something happened that may happen with every stanza.
     var floods: [LocalNote.Kind: UInt64] = [:]
 
@@ -59,6 +70,8 @@ package struct LocalSide: ~Copyable {
         self.configuration = configuration
         self.secrets = secrets
         self.isComponent = configuration.attachment != .server
+        // A machine starts at an unknown time, but before its first input.
+        self.suspects = suspects
     }
 
     // Streams and the routes on them know each other; whoever drops the machine with open connections drops them all.
@@ -81,6 +94,8 @@ package struct LocalSide: ~Copyable {
     /// The runtime is ready. Components connect now; streams between servers wait for traffic.
     package mutating func started(now: NIODeadline) {
         self.now = now
+        for suspect in self.suspects { self.repeats.remember(suspect, now: now) }
+        self.suspects = []
         guard case .components(let secrets) = self.configuration.attachment else { return }
         for domain in secrets.keys.sorted() {
             if let route = self.route(RouteKey(remote: domain, local: nil)) { self.ensure(route) }
@@ -95,6 +110,7 @@ package struct LocalSide: ~Copyable {
                 return action
             }
             if let write = self.nextStanza() { return write }
+            self.tellServers()
             if !self.actions.isEmpty { continue }
             guard self.isTimerStale else { return nil }
             self.isTimerStale = false
@@ -211,17 +227,24 @@ package struct LocalSide: ~Copyable {
 
     private mutating func nextStanza() -> LocalAction? {
         while let route = self.drainable.first {
-            if route.isAuthorized, let carrier = route.carrier, carrier.isWritable, let delivery = self.dequeue(route) {
+            if let carrier = route.carrier, self.mayWrite(route, carrier), let delivery = self.dequeue(route) {
                 carrier.lastStanza = self.now
                 carrier.lastSent = self.now
-                carrier.sent.append(delivery)
+                carrier.ledger.append(delivery)
+                self.requestAcknowledgement(carrier, isAtRest: false)
                 return .writeStanza(carrier.id, delivery.stanza)
             }
             self.drainable.removeFirst()
             route.isDrainable = false
+            if let carrier = route.carrier { self.requestAcknowledgement(carrier, isAtRest: true) }
             if self.isShuttingDown, let carrier = route.carrier { self.closeIfDrained(carrier) }
         }
         return nil
+    }
+
+    private func mayWrite(_ route: Route, _ carrier: CarrierConnection) -> Bool {
+        guard route.isAuthorized, carrier.isWritable, let next = route.queue.first else { return false }
+        return carrier.ledger.takes(next, self.configuration)
     }
 
     mutating func dequeue(_ route: Route) -> Delivery? {

@@ -45,7 +45,7 @@ package struct LocalSideConfiguration: Sendable {
     package var queuedBytesPerPair = 16 << 20
     /// Bytes of stanzas that may wait altogether.
     package var queuedBytes = 64 << 20
-    /// How long a stanza waits for the local server before it is given back.
+    /// How long a stanza without a ticket waits for the local server before it is given back.
     package var holdTime: TimeAmount = .minutes(5)
 
     /// How long a stream may take from its connection to its first proved pair, whatever is said on it meanwhile.
@@ -63,6 +63,15 @@ package struct LocalSideConfiguration: Sendable {
     package var keepAlive: TimeAmount? = .minutes(5)
     /// A stream of ours that carried nothing for so long is closed.
     package var idleTimeout: TimeAmount = .minutes(30)
+
+    /// Whether stanzas are acknowledged where the server can (XEP-0198).
+    package var managesStreams = true
+    /// Stanzas that may be on their way to a server that acknowledges, per stream; then the next ones wait.
+    package var unacknowledgedStanzas = 1_024
+    /// Bytes that may be on their way to a server that acknowledges, per stream.
+    package var unacknowledgedBytes = 1 << 20
+    /// How long a server may go without acknowledging anything of what it was asked about.
+    package var acknowledgementTimeout: TimeAmount = .minutes(2)
 
     /// Connections that the server (or anybody) may hold to the bridge at once.
     package var maximumInboundConnections = 1_024

@@ -49,6 +49,8 @@ extension OutboundStreamStateMachine {
         let element = stanza.root
         if let error = StreamError(element) {
             let text = "the server of \(self.pair.local) ended the stream with " + LocalNote.describe(error)
+            self.isBroken = error.condition != .connectionTimeout
+            self.peerError = error.condition
             actions.append(.note(LocalNote(.streamErrorReceived, LocalNote.severity(of: error.condition), self.connection, text)))
             if !self.isClosing, self.state != .startingTLS {
                 actions.append(.write(self.connection, StreamHeader.closingTag))
@@ -58,6 +60,9 @@ extension OutboundStreamStateMachine {
         }
         if let dialback = DialbackElement(element) {
             return self.dialbackReceived(dialback, now: now, &actions)
+        }
+        if element.namespace == XMLNamespace.streamManagement, self.asksForManagement {
+            return self.managementReceived(element, &actions)
         }
         switch self.state {
         case .awaitingFeatures(let phase, let streamID):
@@ -120,6 +125,7 @@ extension OutboundStreamStateMachine {
             return .none
         }
         self.peerAnswersWithErrors = features.dialbackErrors
+        self.offersManagement = features.management
         self.declaresDialback = self.declaresDialback || features.dialback
         self.externalOffered =
             phase == .encrypted && features.external && self.configuration.allowsExternal && !self.avoidsExternal
@@ -162,7 +168,7 @@ extension OutboundStreamStateMachine {
             guard self.configuration.allowsDialback else {
                 let pair = self.claims.remove(at: index).pair
                 let text = "only one pair per stream can be proved by a certificate"
-                return .refused(pair, .remoteServerTimeout, reason: text)
+                return .refused(pair, .remoteServerTimeout, isLasting: false, reason: text)
             }
             guard self.declaresDialback else {
                 let text = "the server of \(self.pair.local) offers neither SASL EXTERNAL nor dialback"
@@ -253,7 +259,8 @@ extension OutboundStreamStateMachine {
                     + "it probably resolves \(pair.remote) to another server than this bridge"
                 actions.append(.note(LocalNote(.dialbackInvalid, .error, self.connection, text)))
                 self.abort(text, &actions, saying: StreamHeader.closingTag)
-                return .refused(pair, .internalServerError, reason: text)
+                // The operator mends that, or the bridge was restarted in the middle: stanzas can wait for it.
+                return .refused(pair, .internalServerError, isLasting: false, reason: text)
             case .error(let condition):
                 self.claims.remove(at: index)
                 let text =
@@ -261,7 +268,8 @@ extension OutboundStreamStateMachine {
                     + "check that it resolves \(pair.remote) to the bridge's listen address"
                 actions.append(.note(LocalNote(.dialbackRefused, .error, self.connection, text)))
                 if !self.claims.contains(where: { $0.state != .authorized }) { self.negotiationDeadline = nil }
-                return .refused(pair, .remoteServerTimeout, reason: text)
+                return .refused(
+                    pair, .remoteServerTimeout, isLasting: Self.isLasting(condition), reason: text)
             }
         }
     }
@@ -279,7 +287,44 @@ extension OutboundStreamStateMachine {
         let text = "the bridge may speak for \(pair.remote) to \(pair.local): \(method) \(channel)"
         actions.append(.note(LocalNote(.streamAuthorized, .information, self.connection, text)))
         _ = self.proceed(now: now, &actions)
+        if self.offersManagement, !self.avoidsManagement, !self.asksForManagement {
+            // Stanzas may follow without waiting for the answer: those behind `enable` count if it is granted.
+            self.asksForManagement = true
+            actions.append(.write(self.connection, StreamXML.enable))
+        }
         return .authorized(pair)
+    }
+
+    /// Whether a server that gives this reason means never, not now.
+    private static func isLasting(_ error: DialbackError) -> Bool {
+        switch error {
+        case .policyViolation, .notAuthorized, .notAcceptable: true
+        case .itemNotFound, .remoteConnectionFailed, .remoteServerNotFound, .remoteServerTimeout, .forbidden,
+            .resourceConstraint, .undefinedCondition:
+            false
+        }
+    }
+
+    /// XEP-0198 on a stream that the bridge opened: the bridge sends stanzas, the server acknowledges.
+    private mutating func managementReceived(_ element: Element, _ actions: inout Deque<LocalAction>) -> Outcome {
+        switch element.name {
+        case "enabled":
+            return .managementEnabled
+        case "failed":
+            return .managementRefused
+        case "a":
+            guard let h = StreamXML.count(of: element) else {
+                self.fail(.init(.invalidXML, text: "an acknowledgement without a count"), &actions)
+                return .none
+            }
+            return .acknowledged(h)
+        case "r":
+            // The server sends no stanzas on this stream.
+            if !self.isClosing { actions.append(.write(self.connection, StreamXML.acknowledgement(0))) }
+            return .none
+        default:
+            return .none
+        }
     }
 
     /// Ends a negotiation that leads nowhere, without blaming the server on the wire.

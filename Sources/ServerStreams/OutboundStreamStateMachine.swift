@@ -23,9 +23,17 @@ package struct OutboundStreamStateMachine: ~Copyable {
         /// Stanzas of this pair may be written.
         case authorized(DomainPair)
         /// The server will not take stanzas of this pair; they go back with this condition (XEP-0220 §2.1.1).
-        case refused(DomainPair, StanzaErrorCondition, reason: String)
+        ///
+        /// - isLasting: trying again will not help, so that stanzas go back even if their inbox would keep them.
+        case refused(DomainPair, StanzaErrorCondition, isLasting: Bool, reason: String)
         /// The authoritative server answered a question.
         case verified(DialbackVerification, DialbackAnswer)
+        /// The server acknowledges from here on (XEP-0198).
+        case managementEnabled
+        /// The server does not acknowledge although it had offered to.
+        case managementRefused
+        /// So many stanzas are the server's.
+        case acknowledged(UInt32)
     }
 
     /// How far the connection has come; each step restarts the stream.
@@ -81,15 +89,27 @@ package struct OutboundStreamStateMachine: ~Copyable {
     var openQuestions: [(question: DialbackVerification, deadline: NIODeadline)] = []
     var negotiationDeadline: NIODeadline?
     package internal(set) var endReason: String?
+    /// The server broke off: an error that does not merely tidy up, or a connection that ended without a closing tag.
+    package internal(set) var isBroken = false
+    /// The stream error with which the server ended the stream.
+    package internal(set) var peerError: StreamErrorCondition?
+    /// The server acknowledges stanzas (XEP-0198).
+    var offersManagement = false
+    /// `enable` was sent.
+    package internal(set) var asksForManagement = false
+    /// Whether `enable` may be sent.
+    let avoidsManagement: Bool
     /// SASL EXTERNAL was refused on this stream.
     package internal(set) var externalFailed = false
 
     /// - Parameters:
     ///   - avoidsExternal: go to dialback without trying EXTERNAL, where the policy has dialback.
+    ///   - avoidsManagement: do not ask for acknowledgements; the server's were not to be trusted.
     package init(
         connection: ConnectionID, pair: DomainPair, configuration: LocalSideConfiguration,
-        secrets: any ServerStreamSecrets, avoidsExternal: Bool, now: NIODeadline
+        secrets: any ServerStreamSecrets, avoidsExternal: Bool, avoidsManagement: Bool = false, now: NIODeadline
     ) {
+        self.avoidsManagement = avoidsManagement || !configuration.managesStreams
         self.connection = connection
         self.pair = pair
         self.configuration = configuration
@@ -205,6 +225,7 @@ package struct OutboundStreamStateMachine: ~Copyable {
     /// The connection is gone. What was asked on it is taken by ``takeQuestions()``.
     package mutating func connectionClosed() {
         if self.endReason == nil { self.endReason = "the connection ended without a closing tag" }
+        if !self.isClosing { self.isBroken = true }
         self.state = .closed
         self.negotiationDeadline = nil
     }

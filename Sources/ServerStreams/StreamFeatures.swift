@@ -11,6 +11,8 @@ struct StreamFeatures: Equatable {
     var dialback = false
     /// The other side answers dialback problems with errors that leave the stream alive (XEP-0220 §2.3.2).
     var dialbackErrors = false
+    /// The other side acknowledges stanzas (XEP-0198).
+    var management = false
 
     init() {}
 
@@ -29,6 +31,8 @@ struct StreamFeatures: Equatable {
             case ("dialback", XMLNamespace.dialbackFeature):
                 self.dialback = true
                 self.dialbackErrors = feature.firstChild("errors", XMLNamespace.dialbackFeature) != nil
+            case ("sm", XMLNamespace.streamManagement):
+                self.management = true
             default:
                 break
             }

@@ -29,6 +29,7 @@ enum StreamXML {
         var requiresTLS = false
         var external = false
         var dialback = false
+        var management = false
     }
 
     static func features(_ offer: Offer) -> String {
@@ -42,6 +43,7 @@ enum StreamXML {
         if offer.dialback {
             xml += "<dialback xmlns='\(XMLNamespace.dialbackFeature)'><errors/></dialback>"
         }
+        if offer.management { xml += "<sm xmlns='\(XMLNamespace.streamManagement)'/>" }
         return xml + "</stream:features>"
     }
 
@@ -77,6 +79,36 @@ enum StreamXML {
         case .error(let condition):
             "type='error'><error type='\(condition.type.rawValue)'>"
                 + "<\(condition.rawValue) xmlns='\(XMLNamespace.stanzaErrors)'/></error></\(name)>"
+        }
+    }
+
+    // MARK: Stream management (XEP-0198)
+
+    static let enable = "<enable xmlns='\(XMLNamespace.streamManagement)'/>"
+    /// No id and no `resume`: see ``InboundLedger``.
+    static let enabled = "<enabled xmlns='\(XMLNamespace.streamManagement)'/>"
+    static let acknowledgementRequest = "<r xmlns='\(XMLNamespace.streamManagement)'/>"
+
+    static func acknowledgement(_ h: UInt32) -> String {
+        "<a xmlns='\(XMLNamespace.streamManagement)' h='\(h)'/>"
+    }
+
+    static func managementFailure(_ condition: StanzaErrorCondition) -> String {
+        "<failed xmlns='\(XMLNamespace.streamManagement)'>"
+            + "<\(condition.rawValue) xmlns='\(XMLNamespace.stanzaErrors)'/></failed>"
+    }
+
+    /// Ends the stream of somebody who acknowledges more than was sent (XEP-0198 §4).
+    static func countTooHigh(_ h: UInt32, sent: UInt32) -> StreamError {
+        StreamError(
+            .undefinedCondition, text: "\(h) stanzas were acknowledged, \(sent) were sent",
+            detail: "<handled-count-too-high xmlns='\(XMLNamespace.streamManagement)' h='\(h)' send-count='\(sent)'/>")
+    }
+
+    /// The count of an acknowledgement; `nil` where it is missing or no unsigned 32-bit number.
+    static func count(of acknowledgement: Element) -> UInt32? {
+        acknowledgement.attribute("h").flatMap { text in
+            text.utf8.allSatisfy { (0x30...0x39).contains($0) } ? UInt32(text) : nil
         }
     }
 

@@ -32,10 +32,13 @@ package struct StreamError: Error, Equatable, Sendable {
     package var condition: StreamErrorCondition
     /// What a person should know; never content of a stanza.
     package var text: String?
+    /// The application's own condition as XML (RFC 6120 §4.9.4), written as it stands; not kept of a received error.
+    package var detail: String?
 
-    package init(_ condition: StreamErrorCondition, text: String? = nil) {
+    package init(_ condition: StreamErrorCondition, text: String? = nil, detail: String? = nil) {
         self.condition = condition
         self.text = text
+        self.detail = detail
     }
 
     /// The element as it goes on the wire.
@@ -44,7 +47,7 @@ package struct StreamError: Error, Equatable, Sendable {
         if let text {
             xml += "<text xmlns='\(XMLNamespace.streamErrors)' xml:lang='en'>\(XMLEscape.text(text))</text>"
         }
-        return xml + "</stream:error>"
+        return xml + (self.detail ?? "") + "</stream:error>"
     }
 
     /// Reads a received `stream:error` element; `nil` where the element is something else.

@@ -23,6 +23,8 @@ package enum XMLNamespace {
     package static let discoItems = "http://jabber.org/protocol/disco#items"
     package static let vCard = "vcard-temp"
     package static let delay = "urn:xmpp:delay"
+    /// Stream management (XEP-0198 §2).
+    package static let streamManagement = "urn:xmpp:sm:3"
     package static let fmuc = "http://isode.com/protocol/fmuc"
     package static let securityLabel = "urn:xmpp:sec-label:0"
     package static let xmlSignature = "http://www.w3.org/2000/09/xmldsig#"

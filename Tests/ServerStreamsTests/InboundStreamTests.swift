@@ -36,7 +36,7 @@ import XMPP
                 + "xmlns:stream='http://etherx.jabber.org/streams' xmlns:db='jabber:server:dialback' "
                 + "from='hq.example' to='ship.example' id='fresh' version='1.0'>"
                 + "<stream:features><dialback xmlns='urn:xmpp:features:dialback'><errors/></dialback>"
-                + "</stream:features>")
+                + "<sm xmlns='urn:xmpp:sm:3'/></stream:features>")
     }
 
     struct Header: Sendable, CustomTestStringConvertible {
@@ -344,7 +344,7 @@ import XMPP
     @Test("An element that nobody knows ends the stream; too many of them before a proof do as well")
     func unknownElements() {
         var side = self.proved()
-        #expect(side.receive(1, "<enable xmlns='urn:xmpp:sm:3'/>").written(1).contains("<unsupported-stanza-type "))
+        #expect(side.receive(1, "<enable xmlns='urn:xmpp:sm:1'/>").written(1).contains("<unsupported-stanza-type "))
         var configuration = LocalSideConfiguration.site()
         configuration.maximumElementsBeforeAuthorization = 4
         var stranger = self.opened(configuration)

@@ -102,9 +102,14 @@ struct Transcript: ~Copyable {
     private(set) var actions: [LocalAction] = []
     private(set) var notes: [LocalNote] = []
     private(set) var timer: NIODeadline?
+    /// Domains of the site that were seen (+) and lost (-).
+    private(set) var domains: [String] = []
 
-    init(_ configuration: LocalSideConfiguration = .site(), secrets: any ServerStreamSecrets = ReadableSecrets()) {
-        self.side = LocalSide(configuration: configuration, secrets: secrets)
+    init(
+        _ configuration: LocalSideConfiguration = .site(), secrets: any ServerStreamSecrets = ReadableSecrets(),
+        suspects: [UInt64] = []
+    ) {
+        self.side = LocalSide(configuration: configuration, secrets: secrets, suspects: suspects)
         self.side.started(now: self.now)
     }
 
@@ -117,8 +122,10 @@ struct Transcript: ~Copyable {
             case .note(let note): self.notes.append(note)
             case .arm(let deadline): self.timer = deadline
             case .disarm: self.timer = nil
+            case .streamOpened(let domain): self.domains.append("+\(domain)")
+            case .streamLost(let domain): self.domains.append("-\(domain)")
             case .write, .writeStanza, .startTLS, .restartReader, .authenticated, .dial, .close, .received, .oversize,
-                .undeliverable, .delivered, .streamOpened, .streamLost:
+                .undeliverable, .delivered:
                 new.append(action)
             }
         }
@@ -156,6 +163,14 @@ struct Transcript: ~Copyable {
 
     mutating func deliver(_ stanza: Stanza, ticket: UInt64? = nil) -> [LocalAction] {
         self.side.deliver(stanza, ticket: ticket.map { DeliveryTicket(peer: 1, id: $0) }, now: self.now)
+        return self.draw()
+    }
+
+    /// The core made a stanza its own.
+    mutating func handled(_ number: UInt64, _ stanzas: ClosedRange<UInt64>) -> [LocalAction] {
+        for stanza in stanzas {
+            self.side.stanzaHandled(LocalReceipt(connection: number, number: stanza), now: self.now)
+        }
         return self.draw()
     }
 
@@ -215,6 +230,14 @@ extension [LocalAction] {
 
     var received: [Stanza] {
         self.compactMap { if case .received(let stanza, _) = $0 { stanza } else { nil } }
+    }
+
+    var delivered: [UInt64] {
+        self.flatMap { if case .delivered(let tickets) = $0 { tickets.map(\.id) } else { [UInt64]() } }
+    }
+
+    var tickets: [UInt64] {
+        self.compactMap { if case .undeliverable(_, let ticket, _, _) = $0 { ticket?.id } else { nil } }
     }
 
     var dials: [UInt64] {
