@@ -111,6 +111,9 @@ final class DurablePeer {
         run { $0.delivered(ids, now: now) }
     }
 
+    /// The local server will not say anything of these.
+    func forget(_ count: Int) { unconfirmed.removeFirst(min(count, unconfirmed.count)) }
+
     // MARK: The journal
 
     /// True when there is something to commit.
