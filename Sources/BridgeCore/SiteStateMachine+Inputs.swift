@@ -141,11 +141,33 @@ extension SiteStateMachine {
         mark(peers[peer])
     }
 
-    // MARK: The operator
+    // MARK: The operator and the clock
+
+    /// The wall clock was read: milliseconds since 1970. Needed only to tell people how old a stanza is.
+    package mutating func wallClockRead(_ milliseconds: Int64, now: NIODeadline) {
+        self.now = now
+        for peer in peers { peer.machine.wallClockRead(milliseconds, now: now) }
+    }
+
+    /// What waits for a peer's link, first what leaves first, at most `limit` of it.
+    package mutating func queueEntries(peer: Int, limit: Int, now: NIODeadline) -> [QueueEntry] {
+        peers[peer].machine.queueEntries(limit: limit, now: now)
+    }
+
+    /// Takes a stanza out of a peer's queue and sends it back to its sender; false when it is not there or has left.
+    package mutating func cancel(peer: Int, _ id: UInt64, now: NIODeadline) -> Bool {
+        self.now = now
+        defer { mark(peers[peer]) }
+        return peers[peer].machine.cancel(id, now: now)
+    }
 
     /// The agreements were changed, as far as a running site can change them. In the order of the configuration.
     package mutating func reloaded(_ policies: [PeerPolicy], now: NIODeadline) {
         self.now = now
         precondition(policies.count == peers.count, "a reload neither adds nor removes peers")
+        for (peer, policy) in zip(peers, policies) {
+            peer.machine.policyChanged(policy, now: now)
+            mark(peer)
+        }
     }
 }

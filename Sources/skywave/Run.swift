@@ -12,8 +12,9 @@ struct Run: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         abstract: "Runs the bridge until SIGTERM or SIGINT.",
         discussion: """
-            On either signal the bridge answers what waits for an answer, closes its streams and links and exits with 0. \
-            Under systemd use Type=notify; docs/skywave.service is a unit file.
+            On either signal the bridge makes durable what it has taken on, closes its streams and links and exits with 0. \
+            On SIGHUP it reads the configuration again and takes on what a running bridge can: queues, classes, lifetimes, \
+            holds; the log names what needs a restart. Under systemd use Type=notify; docs/skywave.service is a unit file.
             """)
 
     @OptionGroup var configuration: ConfigurationOption
@@ -23,7 +24,7 @@ struct Run: AsyncParsableCommand {
         let log = site.log
         LoggingSystem.bootstrap { StderrLogHandler(label: $0, level: log.level, format: log.format) }
         let logger = Logger(label: "skywave")
-        // There is nothing to reload, and a terminal that goes away must not take the link with it.
+        // Until somebody listens: a terminal that goes away must not take the link with it.
         signal(SIGHUP, SIG_IGN)
         let group = MultiThreadedEventLoopGroup(numberOfThreads: 1)
         do {
@@ -40,12 +41,13 @@ struct Run: AsyncParsableCommand {
                         try await running.status { $0.text }
                     },
                 ], eventLoopGroup: group, logger: logger)
+            let reload = ReloadService(site: running, file: site.file, logger: logger)
             // What the group says below that level is about the code and not about the site.
             var quiet = logger
             quiet.logLevel = max(logger.logLevel, .info)
             // Services end in the reverse order: the bridge first, while its status can still be asked for.
             var configuration = ServiceGroupConfiguration(
-                services: [admin, bridge], gracefulShutdownSignals: [.sigterm, .sigint], logger: quiet)
+                services: [admin, reload, bridge], gracefulShutdownSignals: [.sigterm, .sigint], logger: quiet)
             configuration.maximumGracefulShutdownDuration = .seconds(20)
             try await ServiceGroup(configuration: configuration).run()
         } catch {

@@ -1,7 +1,7 @@
 import Bridge
 import NIOConcurrencyHelpers
 
-/// The site for those who ask for its status; empty until it is up.
+/// The site for those who ask for its status or have it reload its configuration; empty until it is up.
 final class RunningSiteBox: Sendable {
     private struct NotReady: Error {}
 

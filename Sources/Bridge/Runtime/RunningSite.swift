@@ -133,6 +133,30 @@ package struct RunningSite: Sendable {
         try? await eventLoop.flatSubmit { runtime.value.stop(within: patience) }.get()
     }
 
+    /// Reads the configuration file again and takes on what a running site can: quotas, lifetimes, classes, holds. What needs
+    /// a restart is named in the log; a file with problems changes nothing. No link is dropped.
+    package func reload(_ file: String, logger: Logger) async {
+        let new: SiteConfiguration
+        do throws(ConfigurationProblems) {
+            new = try SiteConfiguration.load(file: file)
+        } catch {
+            for problem in error.problems { logger.error("\(problem)") }
+            logger.error(
+                "the configuration was not reloaded, nothing has changed",
+                metadata: ["file": "\(file)", "problems": "\(error.problems.count)"])
+            return
+        }
+        guard let change = try? await with({ $0.reload(new) }) else { return }
+        if !change.needRestart.isEmpty {
+            logger.warning(
+                "changed in the configuration, but only a restart can take it on: the values of before go on",
+                metadata: ["keys": "\(change.needRestart.joined(separator: ", "))"])
+        }
+        logger.notice(
+            "configuration reloaded",
+            metadata: ["changed": "\(change.changed.isEmpty ? "nothing" : change.changed.joined(separator: ", "))"])
+    }
+
     /// The state of the site at this moment.
     package func status() async throws -> SiteStatus {
         let runtime = runtime

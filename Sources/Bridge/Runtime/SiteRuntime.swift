@@ -16,7 +16,8 @@ import XMPP
 /// has to be durable goes to the journal in one commit. No stanza hops to another thread or task on its way, but for that
 /// commit, and none allocates anything here.
 final class SiteRuntime {
-    let configuration: SiteConfiguration
+    /// As it runs: what a reload could not change is as it was.
+    private(set) var configuration: SiteConfiguration
     let eventLoop: any EventLoop
     let logger: Logger
     let startedAt: NIODeadline
@@ -74,6 +75,18 @@ final class SiteRuntime {
         site = SiteStateMachine(
             machine, recovered: machine.peers.map { recovered[$0.name] }, clock: clock,
             secrets: secrets, random: SecureRandom.uniform(in: 0..<UInt64.max), now: startedAt)
+    }
+
+    /// Takes on what a running site can from a new configuration; links and streams do not notice.
+    func reload(_ new: SiteConfiguration) -> ConfigurationChange {
+        let change = ConfigurationChange(from: configuration, to: new)
+        guard !change.changed.isEmpty else { return change }
+        configuration.peers = configuration.peers.map { old in
+            new.peers.first { $0.name == old.name }.map { ConfigurationChange.applied($0, to: old) } ?? old
+        }
+        site.reloaded(configuration.peers.map { PeerPolicy($0, site: configuration) }, now: .now())
+        endTurn()
+        return change
     }
 
     // MARK: Turns
