@@ -101,8 +101,8 @@ let package = Package(
         .testTarget(
             name: "BridgeTests",
             dependencies: [
-                "Bridge", "BridgeCore", "TLS", "XMPP", "ServerStreams", "Transports", "TestSupport", nioCore, nioPosix,
-                logging,
+                "Bridge", "BridgeCore", "Store", "TLS", "XMPP", "ServerStreams", "Transports", "TestSupport", nioCore,
+                nioPosix, logging,
             ]),
         .testTarget(name: "IntegrationTests", dependencies: ["TestSupport", nioCore, nioPosix]),
     ],

@@ -84,12 +84,18 @@ extension LinkSession {
         if lane == .express {
             // A block that may overtake refers to nothing but what the other side is known to have.
             let history = context == 0 ? expressHistory : ByteBuffer()
-            return EncoderBox(BodyEncoder(level: configuration.level, history: history))
+            return encoder(history: history)
         }
         while encoders.count <= Int(context) { encoders.append(nil) }
         if let box = encoders[Int(context)] { return box }
-        let box = EncoderBox(BodyEncoder(level: configuration.level, history: context == 0 ? expressHistory : ByteBuffer()))
+        let box = encoder(history: context == 0 ? expressHistory : ByteBuffer())
         encoders[Int(context)] = box
+        return box
+    }
+
+    private func encoder(history: ByteBuffer) -> EncoderBox {
+        let box = EncoderBox(BodyEncoder(level: configuration.level, history: history))
+        box.encoder.paddingMultiple = configuration.paddingMultiple
         return box
     }
 

@@ -5,6 +5,8 @@ package import XMPP
 package struct LinkSessionConfiguration: Equatable, Sendable {
     /// zlib's level, 1 to 9.
     package var level: Int32 = 6
+    /// Bodies are padded to a multiple of so many bytes; 1 for not.
+    package var paddingMultiple = 1
     package var limits = BlockLimits()
     /// Blocks of a lane that may be unacknowledged, at most 120.
     package var windowBlocks = 100

@@ -77,9 +77,6 @@ package struct SiteStateMachine: ~Copyable {
         self.configuration = configuration
         self.now = now
         router = StanzaRouter(peers: configuration.peers.map(\.remoteDomains))
-        local = LocalSide(
-            configuration: configuration.local, secrets: secrets,
-            suspects: recovered.flatMap { SiteStateMachine.fingerprints($0[.taken]) })
         var peers: [SitePeer] = []
         for (number, policy) in configuration.peers.enumerated() {
             // Neighbours must not share an epoch.
@@ -94,18 +91,9 @@ package struct SiteStateMachine: ~Copyable {
             if policy.isJournaled, recovered[number].needsNewEpoch { actions.append(.note(.newEpoch(peer: number))) }
         }
         self.peers = peers
+        local = LocalSide(
+            configuration: configuration.local, secrets: secrets, suspects: peers.flatMap { $0.machine.suspects })
         for peer in peers { mark(peer) }
-    }
-
-    /// The fingerprints in rows of the table of stanzas taken lately, 8 bytes each.
-    private static func fingerprints(_ rows: [RecoveredPeer.Row]) -> [UInt64] {
-        var fingerprints: [UInt64] = []
-        for row in rows {
-            for start in stride(from: 0, through: row.payload.count - 8, by: 8) {
-                fingerprints.append(row.payload[start..<start + 8].reduce(0) { $0 << 8 | UInt64($1) })
-            }
-        }
-        return fingerprints
     }
 
     /// After ``shutdownRequested(now:)``: every local stream is closed and everything is durable.
@@ -258,17 +246,25 @@ package struct SiteStateMachine: ~Copyable {
         actions.append(.holdLink(peer.number, !peer.holds.isEmpty))
     }
 
+    /// A local server that reads too slowly lets what came over a link wait in the inbox; where there is none, the link is
+    /// held up for a while.
     mutating func pressureChanged(_ id: ConnectionID, isBlocked: Bool) {
         switch pressure.changed(id, isBlocked: isBlocked, patience: configuration.backPressure, now: now) {
-        case .hold:
+        case .blocked:
             counters.linkPauses &+= 1
-            for peer in peers { hold(peer, .pressure, true) }
+            for peer in peers { congest(peer, true) }
             isTimerStale = true
-        case .release:
-            for peer in peers { hold(peer, .pressure, false) }
+        case .freed:
+            for peer in peers { congest(peer, false) }
         case nil:
             break
         }
+    }
+
+    private mutating func congest(_ peer: SitePeer, _ isCongested: Bool) {
+        guard peer.machine.policy.isJournaled else { return hold(peer, .pressure, isCongested && pressure.holds) }
+        peer.machine.localCongested(isCongested, now: now)
+        mark(peer)
     }
 
     // MARK: Time
@@ -288,7 +284,7 @@ package struct SiteStateMachine: ~Copyable {
             peer.machine.deadlineReached(now: now)
             mark(peer)
         }
-        if pressure.isOver(now: now) {
+        if pressure.isPatienceOver(now: now) {
             actions.append(.note(.serverReadsSlowly))
             for peer in peers { hold(peer, .pressure, false) }
         }

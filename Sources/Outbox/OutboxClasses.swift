@@ -7,6 +7,8 @@ package struct OutboxClasses: Equatable, Sendable {
     package var message: UInt8 = 8
     package var request: UInt8 = 6
     package var presence: UInt8 = 2
+    /// Whether a newer availability of the same full addresses replaces one that has not left.
+    package var supersedesPresence = true
     /// Bare addresses, of either side, whose messages are urgent.
     package var urgentAddresses: [JID] = []
 

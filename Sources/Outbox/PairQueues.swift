@@ -101,7 +101,7 @@ struct PairQueues: ~Copyable {
     /// Adds at the end. Returns an older presence of the same addresses that went away for it.
     mutating func append(_ waiting: OutboxEntry) -> OutboxEntry? {
         let key = waiting.stanza.pairHash
-        let isReplaceable = waiting.stanza.isPlainAvailability
+        let isReplaceable = classes.supersedesPresence && waiting.stanza.isPlainAvailability
         var replaced: OutboxEntry?
         // Before the pair is looked up for good: removing its only stanza gives its place away.
         if isReplaceable, let pair = pairByKey[key], pairs[Int(pair)].replaceable > 0 {
@@ -122,7 +122,7 @@ struct PairQueues: ~Copyable {
     /// Adds in front of everything of its pair. Returns false when it is a presence that a waiting one replaces anyway.
     mutating func prepend(_ waiting: OutboxEntry) -> Bool {
         let pair = findPair(waiting.stanza.pairHash)
-        let isReplaceable = waiting.stanza.isPlainAvailability
+        let isReplaceable = classes.supersedesPresence && waiting.stanza.isPlainAvailability
         if isReplaceable, pairs[Int(pair)].replaceable > 0, hasNewerPresence(than: waiting.stanza, in: pair) {
             return false
         }

@@ -35,8 +35,8 @@ package struct OpenSSLServerStreamSecrets: ServerStreamSecrets {
 }
 
 /// One-shot digests.
-enum Digest {
-    static func sha256(_ bytes: [UInt8]) -> [UInt8] {
+package enum Digest {
+    package static func sha256(_ bytes: [UInt8]) -> [UInt8] {
         var digest = [UInt8](repeating: 0, count: 32)
         guard unsafe EVP_Digest(bytes, bytes.count, &digest, nil, EVP_sha256(), nil) == 1 else {
             fatalError("SHA-256 is not available in this OpenSSL")

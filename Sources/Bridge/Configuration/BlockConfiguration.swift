@@ -16,8 +16,7 @@ package struct BlockConfiguration: Equatable, Sendable {
     package var level = 6
     /// `hold`: `"turn"`, a duration up to 1h, or a size up to `size`. Default `"20ms"`.
     package var hold = Hold.duration(.milliseconds(20))
-    /// `size`: bytes of stanzas in a block, before compression, 256 B…256 KiB. Default 16 KiB. A larger stanza is sent in
-    /// parts.
+    /// `size`: bytes of a block on the link, 256 B…256 KiB. Default 16 KiB. A larger stanza is sent in parts.
     package var size = 16 << 10
     /// `pad-to`: blocks are filled up to a multiple of so many bytes, so that their length says less; 16 B…16 KiB, 0 for
     /// not. Default 0.

@@ -37,18 +37,3 @@ enum BlockReading {
         return nil
     }
 }
-
-/// Preset dictionaries as files.
-package enum DictionaryFile {
-    /// DEFLATE looks back no further (RFC 1951).
-    package static let maximumBytes = 32_768
-
-    /// What is wrong with a file as a dictionary, or `nil`.
-    static func problem(_ path: String) -> String? {
-        do throws(Files.Failure) {
-            return try Files.read(path, limit: maximumBytes).isEmpty ? "the file is empty" : nil
-        } catch {
-            return "cannot be read: \(error)"
-        }
-    }
-}

@@ -35,7 +35,7 @@ struct SiteReading {
         state = SiteReading.state(table)
         limits = SiteReading.limits(table.table("limits"))
         let journal = table.table("journal")
-        self.journal = journal?.choice("mode", [("durable", .durable), ("off", .off)]) ?? .off
+        self.journal = journal?.choice("mode", [("durable", .durable), ("off", .off)]) ?? .durable
         journal?.finish()
 
         let componentTable = table.table("components")

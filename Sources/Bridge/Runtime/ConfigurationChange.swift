@@ -1,5 +1,3 @@
-package import NIOCore
-
 /// What a new configuration file changes in a site that runs, and what it cannot change before a restart.
 package struct ConfigurationChange: Equatable, Sendable {
     /// Peers whose limits or timings change.

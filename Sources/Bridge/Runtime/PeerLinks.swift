@@ -44,6 +44,19 @@ enum PeerLinks {
         return links
     }
 
+    /// The preset dictionaries of all peers, by their paths.
+    static func dictionaries(_ configuration: SiteConfiguration) throws(BridgeError) -> [String: BlockDictionary] {
+        var dictionaries: [String: BlockDictionary] = [:]
+        for path in configuration.peers.compactMap(\.block.dictionary) {
+            do throws(Files.Failure) {
+                dictionaries[path] = try DictionaryFile.read(path)
+            } catch {
+                throw BridgeError(.link, "the dictionary \(path) cannot be read: \(error)")
+            }
+        }
+        return dictionaries
+    }
+
     private static func linkConfiguration(_ peer: PeerConfiguration) -> TCPLinkConfiguration {
         let transport = peer.transport
         let sources = transport.addresses.isEmpty ? nil : linkSources(transport.addresses)

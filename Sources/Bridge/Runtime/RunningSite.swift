@@ -36,11 +36,12 @@ package struct RunningSite: Sendable {
         warnOfExpiry(tls, logger)
         let server = try? SocketAddress.makeAddressResolvingHost(
             configuration.server.host, port: configuration.server.port)
+        let dictionaries = try PeerLinks.dictionaries(configuration)
         let journal = withLinks ? try await self.journal(configuration, openJournal, logger) : nil
         let runtime = try await eventLoop.submit {
             let runtime = SiteRuntime(
                 configuration, withLinks: withLinks, secrets: OpenSSLServerStreamSecrets(secret: secret), tls: tls,
-                serverAddress: server, journal: journal, eventLoop: eventLoop, logger: logger)
+                serverAddress: server, journal: journal, dictionaries: dictionaries, eventLoop: eventLoop, logger: logger)
             guard withLinks else { return NIOLoopBound(runtime, eventLoop: eventLoop) }
             let links = try PeerLinks.make(configuration, eventLoop: eventLoop, logger: logger)
             runtime.linkListeners = links.listeners

@@ -1,16 +1,19 @@
 import Blocks
 import BridgeCore
 import NIOCore
+import Outbox
 import ServerStreams
 import TLS
 import XMPP
 
 // What a configuration file says, in the words of the machines.
 extension SiteMachineConfiguration {
-    init(_ site: SiteConfiguration, withLinks: Bool) {
-        self.init(
-            local: SiteMachineConfiguration.localSide(site),
-            peers: withLinks ? site.peers.map { PeerPolicy($0, site: site) } : [])
+    /// - Parameter dictionaries: by their paths.
+    init(_ site: SiteConfiguration, withLinks: Bool, dictionaries: [String: BlockDictionary]) {
+        let peers = site.peers.map { peer in
+            PeerPolicy(peer, site: site, dictionary: peer.block.dictionary.flatMap { dictionaries[$0] })
+        }
+        self.init(local: SiteMachineConfiguration.localSide(site), peers: withLinks ? peers : [])
         rooms = site.rooms
         backPressure = site.limits.backPressure
         routesStanzas = withLinks
@@ -46,18 +49,45 @@ extension SiteMachineConfiguration {
 }
 
 extension PeerPolicy {
-    init(_ peer: PeerConfiguration, site: SiteConfiguration) {
+    /// - Parameter dictionary: what the file of that name holds.
+    init(_ peer: PeerConfiguration, site: SiteConfiguration, dictionary: BlockDictionary?) {
         self.init(
             name: peer.name, localDomains: site.domains, remoteDomains: peer.domains,
             roomDomains: site.rooms + peer.rooms)
         isJournaled = site.journal == .durable
-        dialect = peer.dialect == .skywave ? .skywave : .xep
         outboxBytes = peer.outbox.maximumBytes
         outboxStanzas = peer.outbox.maximumStanzas
         messageLifetime = peer.outbox.messageLifetime
         iqTimeout = peer.outbox.iqTimeout
         presenceLifetime = peer.outbox.presenceLifetime
-        batchBytes = peer.transport.batchBytes
-        hold = .time(peer.transport.hold)
+        journalsPresence = peer.outbox.journalsPresence
+        classes.urgent = peer.outbox.urgent.priority
+        classes.message = peer.outbox.message.priority
+        classes.request = peer.outbox.request.priority
+        classes.presence = peer.outbox.presence.priority
+        classes.supersedesPresence = peer.outbox.supersedesPresence
+        classes.urgentAddresses = peer.outbox.urgentAddresses
+        inboxBytes = peer.inbox.maximumBytes
+        inboxStanzas = peer.inbox.maximumStanzas
+        switch peer.dialect {
+        case .xep:
+            dialect = .xep
+            batchBytes = peer.transport.batchBytes
+            hold = .time(peer.transport.hold)
+        case .skywave:
+            dialect = .skywave
+            blockBytes = peer.block.size
+            hold =
+                switch peer.block.hold {
+                case .turn: .turn
+                case .duration(let time): .time(time)
+                case .bytes(let bytes): .bytes(bytes, longest: .minutes(1))
+                }
+            linkSession.level = Int32(truncatingIfNeeded: peer.block.level)
+            linkSession.paddingMultiple = max(1, peer.block.padTo)
+            linkSession.limits.stanzaBytes = peer.transport.stanzaBytes
+            linkSession.deadAfter = peer.transport.deadAfter
+            linkSession.dictionary = dictionary
+        }
     }
 }

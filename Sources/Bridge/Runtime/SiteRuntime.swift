@@ -1,3 +1,4 @@
+import Blocks
 import BridgeCore
 import Logging
 import NIOCore
@@ -44,6 +45,7 @@ final class SiteRuntime {
     var isFlushing = false
     /// A turn was to be ended while actions were being carried out, for instance because one closed a connection.
     var isTurnWanted = false
+    private var nextWallClockReading = NIODeadline.uptimeNanoseconds(0)
     var isStopping = false
     /// Succeeds when the site's machine is shut down.
     var stopped: EventLoopPromise<Void>?
@@ -56,7 +58,8 @@ final class SiteRuntime {
     ///   - journal: nil to keep everything in memory.
     init(
         _ configuration: SiteConfiguration, withLinks: Bool, secrets: any ServerStreamSecrets,
-        tls: LocalTLS?, serverAddress: SocketAddress?, journal: OpenJournal?, eventLoop: any EventLoop, logger: Logger
+        tls: LocalTLS?, serverAddress: SocketAddress?, journal: OpenJournal?,
+        dictionaries: [String: BlockDictionary], eventLoop: any EventLoop, logger: Logger
     ) {
         self.configuration = configuration
         self.eventLoop = eventLoop
@@ -71,7 +74,7 @@ final class SiteRuntime {
         self.journal = journal
         let recovered = journal?.recovered ?? RecoveredSite()
         clock = ServiceClock(last: recovered.serviceTime, wallGap: recovered.wallGap, now: startedAt)
-        let machine = SiteMachineConfiguration(configuration, withLinks: withLinks)
+        let machine = SiteMachineConfiguration(configuration, withLinks: withLinks, dictionaries: dictionaries)
         site = SiteStateMachine(
             machine, recovered: machine.peers.map { recovered[$0.name] }, clock: clock,
             secrets: secrets, random: SecureRandom.uniform(in: 0..<UInt64.max), now: startedAt)
@@ -84,7 +87,10 @@ final class SiteRuntime {
         configuration.peers = configuration.peers.map { old in
             new.peers.first { $0.name == old.name }.map { ConfigurationChange.applied($0, to: old) } ?? old
         }
-        site.reloaded(configuration.peers.map { PeerPolicy($0, site: configuration) }, now: .now())
+        let policies = zip(configuration.peers, site.configuration.peers).map { peer, running in
+            PeerPolicy(peer, site: configuration, dictionary: running.linkSession.dictionary)
+        }
+        site.reloaded(policies, now: .now())
         endTurn()
         return change
     }
@@ -101,6 +107,7 @@ final class SiteRuntime {
         repeat {
             isTurnWanted = false
             reportTaken()
+            readWallClock()
             drain()
             site.turnEnded(now: .now())
             drain()
@@ -118,6 +125,14 @@ final class SiteRuntime {
             self.stopped = nil
             stopped.succeed()
         }
+    }
+
+    /// Lets the machine know the time of day now and then; clocks are set.
+    private func readWallClock() {
+        let now = NIODeadline.now()
+        guard now >= nextWallClockReading else { return }
+        nextWallClockReading = now + .seconds(30)
+        site.wallClockRead(WallClock.milliseconds(), now: now)
     }
 
     /// Carries out actions until the machine has none. Does nothing when called from within itself: the outer loop sees

@@ -28,6 +28,10 @@ package struct SiteStatus: Sendable {
     package var bytesFromServer: UInt64
     package var stanzasToServer: UInt64
     package var linkPauses: UInt64
+    package var journalMode: JournalMode
+    package var journal: SiteJournalStatus
+    /// Why the journal takes nothing at the moment.
+    package var journalFailure: String?
     package var peers: [Peer]
 }
 
@@ -41,7 +45,8 @@ extension SiteRuntime {
             localConnections: connections.count, refusedConnections: counters.refusedConnections,
             stanzasFromServer: site.siteCounters.stanzasFromServer,
             bytesFromServer: counters.localBytesReceived, stanzasToServer: site.siteCounters.stanzasToServer,
-            linkPauses: site.siteCounters.linkPauses,
+            linkPauses: site.siteCounters.linkPauses, journalMode: configuration.journal, journal: site.journalSnapshot,
+            journalFailure: journalFailure,
             peers: peers.map { peer in
                 SiteStatus.Peer(
                     name: peer.configuration.name, domains: peer.configuration.domains.map(\.description),
