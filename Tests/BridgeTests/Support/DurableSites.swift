@@ -22,6 +22,7 @@ final class DurableSites {
     private let group: MultiThreadedEventLoopGroup
     private var running: [Side: RunningSite] = [:]
     private var linkPort = 0
+    private var localPorts: [Side: Int] = [:]
     private let logger = Logger(label: "test") { StderrLogHandler(label: $0, level: .critical, format: .text) }
 
     private init(
@@ -67,13 +68,16 @@ final class DurableSites {
             side == .alpha ? "connect = \"127.0.0.1:\(linkPort)\"" : "listen = \"127.0.0.1:\(linkPort)\""
         let configuration = try TwoSites.configuration(
             side.rawValue, side.other.rawValue, isServerThere ? server(side).port : 9, directory, "", dialect,
-            transport)
+            transport, localPort: localPorts[side] ?? 0)
         let journal = journal(side)
         let bridge = try await RunningSite.start(
             configuration, openJournal: { try journal.open($0) }, on: group.next(), logger: logger)
         running[side] = bridge
         if side == .bravo { linkPort = bridge.linkAddresses.first?.port ?? linkPort }
-        if let address = bridge.localAddresses.first { server(side).connect(to: address) }
+        // The same at each start: a server asks there as soon as the bridge speaks to it.
+        guard let address = bridge.localAddresses.first else { return }
+        localPorts[side] = address.port
+        server(side).connect(to: address)
     }
 
     func stop(_ side: Side) async {

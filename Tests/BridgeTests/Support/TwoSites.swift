@@ -59,7 +59,7 @@ struct TwoSites {
 
     static func configuration(
         _ name: String, _ other: String, _ server: Int, _ directory: String, _ site: String,
-        _ dialect: String, _ transport: String
+        _ dialect: String, _ transport: String, localPort: Int = 0
     ) throws -> SiteConfiguration {
         try SiteConfiguration.parse(
             """
@@ -67,7 +67,7 @@ struct TwoSites {
             domains = ["\(name).example", "conference.\(name).example"]
             rooms = ["conference.\(name).example"]
             server = { host = "127.0.0.1", port = \(server) }
-            listen = "127.0.0.1:0"
+            listen = "127.0.0.1:\(localPort)"
             state = "\(directory)/\(name)"
             tls = { mode = "off" }
             \(site)
