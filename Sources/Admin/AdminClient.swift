@@ -30,6 +30,17 @@ package struct AdminClient: Sendable {
 
     /// - Throws: ``AdminError`` `.notRunning` or `.badAnswer`.
     package func get(_ target: String) async throws -> Answer {
+        try await ask(.GET, target)
+    }
+
+    /// Asks for a change.
+    ///
+    /// - Throws: ``AdminError`` `.notRunning` or `.badAnswer`.
+    package func post(_ target: String) async throws -> Answer {
+        try await ask(.POST, target)
+    }
+
+    private func ask(_ method: HTTPMethod, _ target: String) async throws -> Answer {
         let promise = group.next().makePromise(of: Answer.self)
         let (path, maximumBytes) = (path, maximumBytes)
         let bootstrap = ClientBootstrap(group: promise.futureResult.eventLoop).connectTimeout(timeout)
@@ -51,8 +62,9 @@ package struct AdminClient: Sendable {
         let deadline = channel.eventLoop.scheduleTask(in: timeout) {
             promise.fail(AdminError(.badAnswer, path: path, "no answer in time; the daemon may be overloaded"))
         }
-        var head = HTTPRequestHead(version: .http1_1, method: .GET, uri: target)
+        var head = HTTPRequestHead(version: .http1_1, method: method, uri: target)
         head.headers = ["host": "localhost", "connection": "close"]
+        if method == .POST { head.headers.add(name: "content-length", value: "0") }
         channel.write(HTTPClientRequestPart.head(head), promise: nil)
         channel.writeAndFlush(HTTPClientRequestPart.end(nil), promise: nil)
         defer {

@@ -8,6 +8,10 @@ package struct AdminError: Error, CustomStringConvertible {
         case notASocket
         /// Another process answers on the socket.
         case inUse
+        /// An address that others can reach needs a token.
+        case tokenMissing
+        /// The TCP address cannot be had.
+        case cannotListen
         /// Nobody answers on the socket.
         case notRunning
         /// The answer was not understood, too long, or did not come in time.
@@ -24,5 +28,12 @@ package struct AdminError: Error, CustomStringConvertible {
         self.code = code
         self.path = path
         description = "control socket \(path): \(reason)"
+    }
+
+    @inline(never)
+    init(_ code: Code, address: String, _ reason: String) {
+        self.code = code
+        path = address
+        description = "admin address \(address): \(reason)"
     }
 }

@@ -75,7 +75,7 @@ struct Check: AsyncParsableCommand {
 
     /// Whether the daemon answers; its listener and its components would be in the way, and the check in the daemon's.
     private func isRunning(_ site: SiteConfiguration, _ group: MultiThreadedEventLoopGroup) async -> Bool {
-        let client = AdminClient(socketPath: site.adminSocket, eventLoopGroup: group, timeout: .seconds(2))
+        let client = AdminClient(socketPath: site.admin.socket, eventLoopGroup: group, timeout: .seconds(2))
         return (try? await client.get("/status")) != nil
     }
 }

@@ -34,7 +34,7 @@ struct Run: AsyncParsableCommand {
             let bridge = BridgeService(
                 site, on: group.next(), logger: logger, notifier: .fromEnvironment(), onReady: { running.site = $0 })
             let admin = AdminService(
-                socketPath: site.adminSocket,
+                socketPath: site.admin.socket,
                 routes: [
                     .status { try await running.status { $0.json.text + "\n" } },
                     AdminRoute(path: "/status.txt", contentType: "text/plain; charset=utf-8") {

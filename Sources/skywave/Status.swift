@@ -16,7 +16,7 @@ struct Status: AsyncParsableCommand {
     var json = false
 
     func run() async throws {
-        let path = try socket ?? configuration.load().adminSocket
+        let path = try socket ?? configuration.load().admin.socket
         let group = MultiThreadedEventLoopGroup(numberOfThreads: 1)
         defer { group.shutdownGracefully { _ in } }
         do {

@@ -70,7 +70,7 @@ struct ConfigurationTests {
             #expect(configuration.attachment == .server)
             #expect(configuration.tls == .off)
             #expect(configuration.limits == LocalLimits())
-            #expect(configuration.adminSocket == "\(directory)/admin.sock")
+            #expect(configuration.admin == AdminConfiguration(socket: "\(directory)/admin.sock"))
             #expect(configuration.log == LogConfiguration(level: .debug, format: .json))
             let peer = try #require(configuration.peers.first)
             #expect(peer.name == "shore")

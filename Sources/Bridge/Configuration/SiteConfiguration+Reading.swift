@@ -48,7 +48,7 @@ extension SiteConfiguration {
         let reader = root.reader
         let siteTable = root.table("site")
         let peerTables = root.tables("peer")
-        let admin = root.table("admin")
+        let admin = AdminReading(root.table("admin"))
         let logTable = root.table("log")
         root.finish()
 
@@ -61,8 +61,6 @@ extension SiteConfiguration {
         for table in peerTables { peers.append(PeerReading(table)) }
 
         let log = readLog(logTable)
-        let socket = admin.flatMap { $0.path("socket", allowed: "the path of a Unix socket") }
-        admin?.finish()
 
         guard let siteTable else {
             if !root.has("site") { root.reportMissing("site", allowed: "a table [site]") }
@@ -71,22 +69,15 @@ extension SiteConfiguration {
         let site = SiteReading(siteTable, peers: peers)
         ConfigurationRelations.check(site: site, peers: peers, reader: reader)
 
-        let adminSocket = socket ?? site.state.map { "\($0)/admin.sock" }
-        // sockaddr_un holds 108 bytes with the terminating zero, and the socket is first made at ".<process id>/s"
-        // below.
-        if let adminSocket, adminSocket.utf8.count > 95 {
-            reader.report(
-                TOMLPath([.key("admin"), .key("socket")]), value: "\"\(adminSocket)\"",
-                "the path of a Unix socket is too long", allowed: "at most 95 bytes")
-        }
+        let adminConfiguration = admin.configuration(state: site.state, reader)
         let finished = peers.compactMap(\.configuration)
         guard reader.problems.isEmpty, finished.count == peers.count, let server = site.server, let state = site.state,
-            let adminSocket, let tls = site.tls
+            let adminConfiguration, let tls = site.tls
         else { return nil }
         return SiteConfiguration(
             file: reader.file, domains: site.domains.map(\.value), rooms: site.rooms, server: server,
             listen: site.listen.map(\.value), state: state, attachment: site.attachment, tls: tls, limits: site.limits,
-            journal: site.journal, peers: finished, adminSocket: adminSocket, log: log)
+            journal: site.journal, peers: finished, admin: adminConfiguration, log: log)
     }
 
     private static func readLog(_ table: TableReader?) -> LogConfiguration {

@@ -46,9 +46,8 @@ package struct SiteConfiguration: Equatable, Sendable {
     package var journal: JournalMode
     /// `[[peer]]`, one table per peer. At least one.
     package var peers: [PeerConfiguration]
-    /// `[admin]` `socket`: the Unix socket on which `skywave status` and a metrics collector find the daemon. Default:
-    /// `admin.sock` in the state directory.
-    package var adminSocket: String
+    /// `[admin]`.
+    package var admin: AdminConfiguration
     /// `[log]`.
     package var log: LogConfiguration
 
