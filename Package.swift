@@ -14,6 +14,7 @@ let lifecycle: Target.Dependency = .product(name: "ServiceLifecycle", package: "
 let unixSignals: Target.Dependency = .product(name: "UnixSignals", package: "swift-service-lifecycle")
 let arguments: Target.Dependency = .product(name: "ArgumentParser", package: "swift-argument-parser")
 let hummingbird: Target.Dependency = .product(name: "Hummingbird", package: "hummingbird")
+let hummingbirdCore: Target.Dependency = .product(name: "HummingbirdCore", package: "hummingbird")
 let grdb: Target.Dependency = .product(name: "GRDB", package: "GRDB.swift")
 let sqlite: Target.Dependency = .product(name: "GRDBSQLite", package: "GRDB.swift")
 let toml: Target.Dependency = .product(name: "TOMLKit", package: "TOMLKit")
@@ -50,7 +51,11 @@ let package = Package(
         .target(name: "TLS", dependencies: ["XMPP", "ServerStreams", "COpenSSL", "CShims", nioCore]),
         .target(name: "Transports", dependencies: ["XMPP", "Blocks", "TLS", nioCore, nioPosix, deque, logging]),
         .target(name: "Store", dependencies: ["XMPP", "Outbox", "CShims", nioCore, nioLocks, grdb, sqlite]),
-        .target(name: "Admin", dependencies: [nioCore, nioPosix, nioHTTP1, nioLocks, hummingbird, lifecycle, logging]),
+        .target(
+            name: "Admin",
+            dependencies: [
+                nioCore, nioPosix, nioHTTP1, nioLocks, hummingbird, hummingbirdCore, lifecycle, logging,
+            ]),
 
         // Run
         .target(
@@ -97,7 +102,7 @@ let package = Package(
         .testTarget(
             name: "StoreTests",
             dependencies: ["Store", "CFaultyFiles", "Outbox", "XMPP", "TestSupport", nioCore, nioPosix, grdb]),
-        .testTarget(name: "AdminTests", dependencies: ["Admin", nioCore, nioPosix, lifecycle, logging]),
+        .testTarget(name: "AdminTests", dependencies: ["Admin", nioCore, nioPosix, nioHTTP1, lifecycle, logging]),
         .testTarget(
             name: "BridgeTests",
             dependencies: [

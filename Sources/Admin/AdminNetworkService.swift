@@ -1,8 +1,9 @@
 import Hummingbird
+import HummingbirdCore
 package import Logging
 import NIOConcurrencyHelpers
 package import NIOCore
-package import ServiceLifecycle
+import ServiceLifecycle
 
 /// The control endpoint on a TCP address, for a metrics collector: HTTP without encryption.
 ///

@@ -47,6 +47,12 @@ package struct Endpoint: Hashable, Sendable, CustomStringConvertible {
         host == "0.0.0.0" || host == "::"
     }
 
+    /// Whether it is an address that only this machine can reach.
+    package var isLoopback: Bool {
+        guard isAddress, let address = try? SocketAddress(ipAddress: host, port: 0) else { return false }
+        return address.ipAddress == "::1" || !host.contains(":") && address.ipAddress?.hasPrefix("127.") == true
+    }
+
     /// Whether two listeners cannot exist beside each other. Port 0 means "any free port" and never collides.
     package func collides(with other: Endpoint) -> Bool {
         port != 0 && port == other.port && (host == other.host || isWildcard || other.isWildcard)
