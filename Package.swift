@@ -67,7 +67,7 @@ let package = Package(
         .executableTarget(
             name: "skywave",
             dependencies: [
-                "Bridge", "TLS", "Admin", "XMPP", nioCore, nioPosix, arguments, logging, lifecycle, unixSignals,
+                "Bridge", "Store", "TLS", "Admin", "XMPP", nioCore, nioPosix, arguments, logging, lifecycle, unixSignals,
             ]),
 
         // Measurement

@@ -19,7 +19,7 @@ package struct AdminToken: Sendable {
         guard let header else { return false }
         let parts = header.split(separator: " ", maxSplits: 1, omittingEmptySubsequences: true)
         guard parts.count == 2, parts[0].lowercased() == "bearer" else { return false }
-        return matches(Array(parts[1].utf8))
+        return matches(Array(parts[1].drop { $0 == " " }.utf8))
     }
 
     /// Takes the same time wherever the first difference is; only the length of the offer can be told from it.

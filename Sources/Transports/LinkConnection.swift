@@ -165,11 +165,7 @@ final class LinkConnection: ChannelInboundHandler {
     /// Tells the peer which version is spoken here. What else it says is ignored, so that it can read the answer before
     /// the connection ends.
     func writeRefusal() {
-        var header = BlockHeader(session: 0, acknowledgedSession: 0, acknowledgedNormal: 0)
-        header.opening = .refusal(.version(BlockOpening.version))
-        var block = ByteBuffer()
-        header.encode(into: &block)
-        _ = write(block)
+        _ = write(LinkSession.versionRefusal)
         phase = .over
         unread = ByteBuffer()
         cutter = BlockCutter(maximumBytes: 0)

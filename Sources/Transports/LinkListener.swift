@@ -77,6 +77,9 @@ package final class LinkListener {
     /// Connections that have not shown yet whose they are.
     package var pendingConnections: Int { pending.count }
     package var localAddress: SocketAddress? { channel?.localAddress }
+    package var isListening: Bool { channel?.isActive ?? false }
+    /// As configured.
+    package var place: String { "\(host):\(port)" }
 
     /// Adds a peer; before ``bind()``.
     func register(_ transport: TCPLinkTransport) throws(TransportError) {

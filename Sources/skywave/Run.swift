@@ -33,21 +33,24 @@ struct Run: AsyncParsableCommand {
             let running = RunningSiteBox()
             let bridge = BridgeService(
                 site, on: group.next(), logger: logger, notifier: .fromEnvironment(), onReady: { running.site = $0 })
+            let routes = AdminRoutes.all(running)
             let admin = AdminService(
-                socketPath: site.admin.socket,
-                routes: [
-                    .status { try await running.status { $0.json.text + "\n" } },
-                    AdminRoute(path: "/status.txt", contentType: "text/plain; charset=utf-8") {
-                        try await running.status { $0.text }
-                    },
-                ], eventLoopGroup: group, logger: logger)
+                socketPath: site.admin.socket, routes: routes, eventLoopGroup: group, logger: logger)
             let reload = ReloadService(site: running, file: site.file, logger: logger)
+            var services: [any Service] = [admin, reload]
+            if let listen = site.admin.listen {
+                let token = try site.admin.tokenFile.map { try AdminConfiguration.readToken($0).get() }
+                services.append(
+                    try AdminNetworkService(
+                        host: listen.host, port: listen.port, token: token.flatMap { AdminToken($0) }, routes: routes,
+                        eventLoopGroup: group, logger: logger))
+            }
             // What the group says below that level is about the code and not about the site.
             var quiet = logger
             quiet.logLevel = max(logger.logLevel, .info)
             // Services end in the reverse order: the bridge first, while its status can still be asked for.
             var configuration = ServiceGroupConfiguration(
-                services: [admin, reload, bridge], gracefulShutdownSignals: [.sigterm, .sigint], logger: quiet)
+                services: services + [bridge], gracefulShutdownSignals: [.sigterm, .sigint], logger: quiet)
             configuration.maximumGracefulShutdownDuration = .seconds(20)
             try await ServiceGroup(configuration: configuration).run()
         } catch {

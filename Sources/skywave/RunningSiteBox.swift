@@ -3,17 +3,10 @@ import NIOConcurrencyHelpers
 
 /// The site for those who ask for its status or have it reload its configuration; empty until it is up.
 final class RunningSiteBox: Sendable {
-    private struct NotReady: Error {}
-
     private let box = NIOLockedValueBox<RunningSite?>(nil)
 
     var site: RunningSite? {
         get { box.withLockedValue { $0 } }
         set { box.withLockedValue { $0 = newValue } }
-    }
-
-    func status(_ form: (SiteStatus) -> String) async throws -> [UInt8] {
-        guard let site else { throw NotReady() }
-        return Array(form(try await site.status()).utf8)
     }
 }

@@ -10,6 +10,12 @@ enum Terminal {
         write(text + "\n", to: STDOUT_FILENO)
     }
 
+    /// In place of what was shown before, where standard output is a terminal.
+    static func redraw(_ text: String, clears: Bool) {
+        let clear = clears && isatty(STDOUT_FILENO) == 1 ? "\u{1B}[H\u{1B}[2J" : ""
+        output(clear + text)
+    }
+
     private static func write(_ text: String, to descriptor: Int32) {
         var rest = Array(text.utf8)[...]
         while !rest.isEmpty {

@@ -42,6 +42,27 @@ struct ConfigurationTests {
         }
     }
 
+    @Test("A token file is one line that not everybody can read")
+    func adminToken() throws {
+        try TemporaryDirectory.with { directory in
+            let file = "\(directory)/token"
+            let token = String(repeating: "0f", count: 16)
+            _ = try Files.createPrivate(file, Array("\(token)\n".utf8))
+            #expect(AdminConfiguration.readToken(file) == .success(token))
+            let text = Self.site(
+                directory, tail: "[admin]\nlisten = \"10.1.2.3:9464\"\ntoken-file = \"\(file)\"")
+            let admin = try SiteConfiguration.parse(text, file: "\(directory)/site.toml").admin
+            #expect(admin.listen == Endpoint(host: "10.1.2.3", port: 9464) && admin.tokenFile == file)
+            for (number, text) in ["short\n", token + "\n" + token].enumerated() {
+                _ = try Files.createPrivate("\(file)\(number)", Array(text.utf8))
+                let read = AdminConfiguration.readToken("\(file)\(number)")
+                #expect(throws: ConfigurationFileProblem.self) { try read.get() }
+            }
+            #expect(unsafe chmod(file, 0o604) == 0)
+            #expect(throws: ConfigurationFileProblem.self) { try AdminConfiguration.readToken(file).get() }
+        }
+    }
+
     @Test("A complete site is read with its defaults")
     func complete() throws {
         try TemporaryDirectory.with { directory in
@@ -420,6 +441,20 @@ struct ConfigurationTests {
                 name: "socket path too long", tail: "[admin]\nsocket = \"/\(String(repeating: "a", count: 120))\"",
                 line: 19,
                 parts: ["admin.socket", "too long"]),
+            Wrong(
+                name: "metrics for everybody", tail: "[admin]\nlisten = \"0.0.0.0:9464\"", line: 19,
+                parts: ["admin.listen", "no token", "127.0.0.1:9464"]),
+            Wrong(
+                name: "token file missing",
+                tail: "[admin]\ntoken-file = \"/nonexistent/token\"\nlisten = \"10.1.2.3:9464\"", line: 19,
+                parts: ["admin.token-file", "/nonexistent/token", "openssl rand -hex 32"]),
+            Wrong(
+                name: "token that is none",
+                tail: "[admin]\nlisten = \"127.0.0.1:9464\"\ntoken-file = \"/etc/hostname\"", line: 20,
+                parts: ["admin.token-file", "/etc/hostname"]),
+            Wrong(
+                name: "metrics at a name", tail: "[admin]\nlisten = \"nowhere:1\"", line: 19,
+                parts: ["admin.listen"]),
         ])
     func oneProblem(_ wrong: Wrong) throws {
         try TemporaryDirectory.with { directory in

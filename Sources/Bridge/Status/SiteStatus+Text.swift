@@ -1,7 +1,6 @@
 import BridgeCore
 import NIOCore
 import ServerStreams
-import Transports
 import XMPP
 
 extension SiteStatus {
@@ -25,13 +24,16 @@ extension SiteStatus {
                     ("events", .object(local.counts.map { ($0.kind.rawValue, .count($0.count)) })),
                 ])
             ),
+            ("healthy", .boolean(healthProblem == nil)),
+            ("journal", journalJSON),
+            ("problems", .array(problems.map { .string($0) })),
             ("peers", .array(peers.map { $0.json(now: takenAt) })),
         ])
     }
 
-    /// For people: `skywave status`.
+    /// For people: `skywave status`. Names and reasons that come from elsewhere are escaped.
     package var text: String {
-        var lines = ["skywave \(version), up \(SiteStatus.span(uptime))"]
+        var lines = ["skywave \(version), up \(SiteStatus.span(uptime))" + (isStopping ? ", stopping" : "")]
         let encrypted = local.streams.count { $0.isEncrypted }
         lines.append(
             "site \(domains.map(\.string).joined(separator: ", ")): server \(server) (\(attachment)), "
@@ -44,15 +46,41 @@ extension SiteStatus {
                 "  \(stream.direction.rawValue) \(stream.connection): \(stream.state), \(place)"
                     + (pairs.isEmpty ? "" : "; speaks for \(pairs)"))
         }
-        for queue in local.queues where queue.stanzas > 0 || queue.lastError != nil {
+        for queue in local.queues where queue.stanzas > 0 {
             lines.append(
-                "  \(queue.remote) to \(queue.local?.string ?? "the server"): \(queue.state), \(queue.stanzas) stanzas wait"
-                    + (queue.lastError.map { "; last error: \($0)" } ?? ""))
+                "  \(queue.remote) to \(queue.local?.string ?? "the server"): \(queue.state), \(queue.stanzas) stanzas wait")
         }
-        for note in local.recentProblems.suffix(5) { lines.append("  lately: \(note.text)") }
+        if journalMode == .durable {
+            lines.append(
+                "  journal: \(journal.commits) commits"
+                    + (journal.failedCommits > 0 ? ", \(journal.failedCommits) failed" : ""))
+        } else {
+            lines.append("  journal: none; what waits is lost in a crash")
+        }
+        lines += problems.map { "  problem: \($0)" }
         for peer in peers { lines += peer.lines(now: takenAt) }
-        return lines.joined(separator: "\n") + "\n"
+        return SiteStatus.escaped(lines)
     }
+
+    private var journalJSON: JSONText {
+        guard journalMode == .durable else { return .null }
+        return .object([
+            ("commits", .count(journal.commits)), ("failed-commits", .count(journal.failedCommits)),
+            ("stalled-seconds", .seconds(since: journal.stalledSince, now: takenAt)),
+        ])
+    }
+
+    /// One text of all lines; nothing in it can disturb a terminal.
+    static func escaped(_ lines: [String]) -> String {
+        var text = ""
+        for line in lines {
+            LogEscape.appendText(line, to: &text)
+            text += "\n"
+        }
+        return text
+    }
+
+    static func stanzas(_ count: Int) -> String { count == 1 ? "1 stanza" : "\(count) stanzas" }
 
     /// A time span in its two largest units.
     static func span(_ amount: TimeAmount) -> String {
@@ -89,60 +117,8 @@ extension LocalSideStatus.Queue {
     }
 }
 
-extension SiteStatus.Peer {
-    fileprivate func json(now: NIODeadline) -> JSONText {
-        .object([
-            ("name", .string(name)), ("domains", .array(domains.map { .string($0) })),
-            (
-                "link",
-                .object([
-                    ("state", .string(link.sentence(now: now))), ("warning", .text(link.warning)),
-                    ("connected", .boolean(link.state == .connected)),
-                    ("seconds-in-state", .integer((now - link.since).nanoseconds / 1_000_000_000)),
-                    ("bytes-sent", .count(link.bytesSent)), ("bytes-received", .count(link.bytesReceived)),
-                    ("batches-sent", .count(link.batchesSent)), ("stanzas-sent", .count(link.stanzasSent)),
-                    ("stanzas-received", .count(link.stanzasReceived)),
-                    ("oversize-received", .count(link.oversizeReceived)), ("reconnects", .count(link.reconnects)),
-                    ("last-error", .text(link.lastError)),
-                ])
-            ),
-            (
-                "outbox",
-                .object([
-                    ("stanzas", .count(core.queuedStanzas)), ("bytes", .count(core.queuedBytes)),
-                    (
-                        "oldest-seconds",
-                        core.oldestArrival.map { .integer((now - $0).nanoseconds / 1_000_000_000) } ?? .null
-                    ),
-                ])
-            ),
-            ("sent", core.sent.json), ("received", core.received.json),
-            ("pending-local-requests", .count(core.pendingLocalRequests)),
-            ("pending-remote-requests", .count(core.pendingRemoteRequests)),
-            ("known-local-rooms", .count(core.knownLocalRooms)), ("known-remote-rooms", .count(core.knownRemoteRooms)),
-            ("superseded-presences", .count(core.supersededPresences)),
-            ("expired-presences", .count(core.expiredPresences)),
-            ("events", .object(core.events.map { ($0.event.rawValue, .count($0.count)) })),
-            ("bounces", .object(core.bounces.map { ($0.condition.rawValue, .count($0.count)) })),
-        ])
-    }
-
-    fileprivate func lines(now: NIODeadline) -> [String] {
-        var lines = ["peer \(name) (\(domains.joined(separator: ", "))): \(link.sentence(now: now))"]
-        if let warning = link.warning { lines.append("  WARNING: \(warning)") }
-        lines.append(
-            "  sent \(core.sent.total) stanzas, received \(core.received.total); "
-                + "\(link.bytesSent) bytes out, \(link.bytesReceived) in; \(link.reconnects) reconnects")
-        let age = core.oldestArrival.map { ", the oldest for \(SiteStatus.span(now - $0))" } ?? ""
-        lines.append("  \(core.queuedStanzas) stanzas (\(core.queuedBytes) bytes) wait for the link\(age)")
-        if let error = link.lastError { lines.append("  last trouble: \(error)") }
-        for event in core.events { lines.append("  \(event.count) × \(event.event.rawValue)") }
-        return lines
-    }
-}
-
 extension PeerStatus.KindCounts {
-    fileprivate var json: JSONText {
+    var json: JSONText {
         .object([("messages", .count(messages)), ("presences", .count(presences)), ("iqs", .count(iqs))])
     }
 }

@@ -32,6 +32,11 @@ package struct SiteStatus: Sendable {
     package var journal: SiteJournalStatus
     /// Why the journal takes nothing at the moment.
     package var journalFailure: String?
+    /// The directory with the journal.
+    package var stateDirectory: String
+    /// Addresses that were listened at and are no more.
+    package var closedListeners: [String]
+    package var isStopping: Bool
     package var peers: [Peer]
 }
 
@@ -46,7 +51,10 @@ extension SiteRuntime {
             stanzasFromServer: site.siteCounters.stanzasFromServer,
             bytesFromServer: counters.localBytesReceived, stanzasToServer: site.siteCounters.stanzasToServer,
             linkPauses: site.siteCounters.linkPauses, journalMode: configuration.journal, journal: site.journalSnapshot,
-            journalFailure: journalFailure,
+            journalFailure: journalFailure, stateDirectory: configuration.state,
+            closedListeners: zip(configuration.listen, listeners).filter { !$1.isActive }.map { $0.0.description }
+                + linkListeners.filter { !$0.isListening }.map(\.place),
+            isStopping: isStopping,
             peers: peers.map { peer in
                 SiteStatus.Peer(
                     name: peer.configuration.name, domains: peer.configuration.domains.map(\.description),

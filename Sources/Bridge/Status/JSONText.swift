@@ -3,6 +3,8 @@ package indirect enum JSONText: Equatable, Sendable {
     case null
     case boolean(Bool)
     case integer(Int64)
+    /// Written with two decimals.
+    case number(Double)
     case string(String)
     case array([JSONText])
     case object([(String, JSONText)])
@@ -19,6 +21,11 @@ package indirect enum JSONText: Equatable, Sendable {
         case .null: return "null"
         case .boolean(let flag): return String(flag)
         case .integer(let number): return String(number)
+        case .number(let number):
+            guard number.isFinite, abs(number) < 1e15 else { return "null" }
+            let hundredths = Int64((number * 100).rounded())
+            let rest = String(abs(hundredths % 100))
+            return (hundredths < 0 ? "-" : "") + "\(abs(hundredths / 100))." + (rest.count < 2 ? "0" : "") + rest
         case .string(let string):
             var text = ""
             LogEscape.appendJSON(string, to: &text)

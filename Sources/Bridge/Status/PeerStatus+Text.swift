@@ -1,0 +1,144 @@
+import BridgeCore
+import NIOCore
+import Outbox
+import Transports
+import XMPP
+
+/// One peer in `skywave status`.
+extension SiteStatus.Peer {
+    func json(now: NIODeadline) -> JSONText {
+        .object([
+            ("name", .string(name)), ("domains", .array(domains.map { .string($0) })),
+            ("problems", .array(problems(now: now).map { .string($0) })),
+            ("link", linkJSON(now: now)),
+            (
+                "outbox",
+                .object([
+                    ("stanzas", .count(core.queuedStanzas)), ("bytes", .count(core.queuedBytes)),
+                    ("oldest-seconds", .seconds(since: core.oldestArrival, now: now)),
+                    ("in-flight-stanzas", .count(core.inFlightStanzas)),
+                    ("in-flight-bytes", .count(core.inFlightBytes)),
+                    ("in-doubt-stanzas", .count(link.stanzasUnacknowledged)),
+                    ("acknowledged-stanzas", .count(core.acknowledgedStanzas)),
+                    ("classes", .array(core.classes.map { $0.json(now: now) })),
+                ])
+            ),
+            (
+                "inbox",
+                .object([
+                    ("stanzas", .count(core.inboxStanzas)), ("bytes", .count(core.inboxBytes)),
+                    ("in-doubt-stanzas", .count(core.inboxInDoubt)), ("holds-link", .boolean(core.isLinkHeld)),
+                ])
+            ),
+            ("set-aside", .array(core.poison.map(\.json))),
+            ("sent", core.sent.json), ("received", core.received.json),
+            ("pending-local-requests", .count(core.pendingLocalRequests)),
+            ("pending-remote-requests", .count(core.pendingRemoteRequests)),
+            ("known-local-rooms", .count(core.knownLocalRooms)), ("known-remote-rooms", .count(core.knownRemoteRooms)),
+            ("superseded-presences", .count(core.supersededPresences)),
+            ("expired-presences", .count(core.expiredPresences)),
+            ("events", .object(core.events.map { ($0.event.rawValue, .count($0.count)) })),
+            ("bounces", .object(core.bounces.map { ($0.condition.rawValue, .count($0.count)) })),
+        ])
+    }
+
+    private func linkJSON(now: NIODeadline) -> JSONText {
+        .object([
+            ("state", .string(link.sentence(now: now))), ("warning", .text(link.warning)),
+            ("dialect", .string(core.session == nil ? "xep" : "skywave")),
+            ("connected", .boolean(link.state == .connected)), ("seconds-in-state", .seconds(since: link.since, now: now)),
+            ("bytes-sent", .count(link.bytesSent)), ("bytes-received", .count(link.bytesReceived)),
+            ("blocks-sent", .count(link.blocksSent)), ("blocks-received", .count(link.blocksReceived)),
+            ("batches-sent", .count(link.batchesSent)), ("stanzas-sent", .count(link.stanzasSent)),
+            ("stanzas-received", .count(link.stanzasReceived)), ("oversize-received", .count(link.oversizeReceived)),
+            ("reconnects", .count(link.reconnects)), ("last-error", .text(link.lastError)),
+            ("text-bytes-in-blocks", .count(core.traffic.sentText)), ("ratio", ratio.map { .number($0) } ?? .null),
+            ("session", sessionJSON),
+        ])
+    }
+
+    private var sessionJSON: JSONText {
+        guard let session = core.session else { return .null }
+        return .object([
+            ("epoch", .string(String(session.epoch, radix: 16))), ("number", .count(session.number)),
+            ("peer-recognised", .boolean(session.isPeerRecognised)),
+            ("unacknowledged-blocks", .count(session.unacknowledgedBlocks)), ("remark", .text(session.remark)),
+        ])
+    }
+
+    /// Bytes of stanzas that one byte in a block carries; nil until a block with stanzas was sent.
+    private var ratio: Double? { core.traffic.sentText == 0 ? nil : core.traffic.ratio }
+
+    /// For people.
+    func lines(now: NIODeadline) -> [String] {
+        var state = link.sentence(now: now)
+        if state.last == "." { state.removeLast() }
+        var lines = ["peer \(name) (\(domains.joined(separator: ", "))): \(state), for \(SiteStatus.span(now - link.since))"]
+        if let warning = link.warning { lines.append("  WARNING: \(warning)") }
+        lines += problems(now: now).map { "  problem: \($0)" }
+        lines.append(
+            "  sent \(core.sent.total) stanzas, received \(core.received.total); "
+                + "\(link.bytesSent) bytes out, \(link.bytesReceived) in; \(link.reconnects) reconnects")
+        if let session = core.session {
+            lines.append(
+                "  \(core.traffic.sentBlocks) blocks out, \(core.traffic.receivedBlocks) in"
+                    + (ratio.map { "; one byte in a block carries \(JSONText.number($0).text) bytes of stanzas" } ?? "")
+                    + (session.remark.map { "; \($0)" } ?? ""))
+        }
+        lines += queueLines(now: now)
+        for event in core.events { lines.append("  \(event.count) × \(event.event.rawValue)") }
+        return lines
+    }
+
+    private func queueLines(now: NIODeadline) -> [String] {
+        var lines: [String] = []
+        if core.queuedStanzas == 0 {
+            lines.append("  nothing waits for the link")
+        } else {
+            let rows = core.classes.filter { $0.stanzas > 0 }.map { waiting in
+                [
+                    waiting.stanzaClass.text, "\(waiting.stanzas)", "\(waiting.bytes)",
+                    waiting.oldestArrival.map { SiteStatus.span(now - $0) } ?? "-",
+                ]
+            }
+            let table = TextTable.lines([["waiting", "stanzas", "bytes", "oldest for"]] + rows, alignedRight: [1, 2])
+            lines += table.map { "  " + $0 }
+        }
+        if core.session != nil {
+            lines.append(
+                "  in flight: \(SiteStatus.stanzas(core.inFlightStanzas)), \(core.inFlightBytes) bytes; "
+                    + "\(core.acknowledgedStanzas) acknowledged by the peer")
+        } else if link.stanzasUnacknowledged > 0 {
+            lines.append(
+                "  in doubt, should the connection break now: \(SiteStatus.stanzas(Int(clamping: link.stanzasUnacknowledged)))")
+        }
+        if core.inboxStanzas > 0 {
+            lines.append(
+                "  for the local server: \(SiteStatus.stanzas(core.inboxStanzas)), \(core.inboxBytes) bytes; "
+                    + "\(core.inboxInDoubt) of them given to it and not confirmed")
+        }
+        return lines
+    }
+}
+
+extension PeerStatus.ClassStatus {
+    fileprivate func json(now: NIODeadline) -> JSONText {
+        .object([
+            ("class", .string(stanzaClass.text)), ("stanzas", .count(stanzas)), ("bytes", .count(bytes)),
+            ("oldest-seconds", .seconds(since: oldestArrival, now: now)),
+        ])
+    }
+}
+
+extension PeerStatus.Poison {
+    fileprivate var json: JSONText {
+        .object([("id", .count(id)), ("bytes", .count(bytes)), ("reason", .string(reason))])
+    }
+}
+
+extension JSONText {
+    /// Whole seconds since then; null for never.
+    static func seconds(since: NIODeadline?, now: NIODeadline) -> JSONText {
+        since.map { .integer(($0 > now ? 0 : (now - $0).nanoseconds) / 1_000_000_000) } ?? .null
+    }
+}
