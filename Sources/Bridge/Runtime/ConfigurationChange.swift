@@ -12,7 +12,7 @@ package struct ConfigurationChange: Equatable, Sendable {
                 ("site.server", old.server == new.server), ("site.listen", old.listen == new.listen),
                 ("site.state", old.state == new.state), ("site.attachment", old.attachment == new.attachment),
                 ("site.tls", old.tls == new.tls), ("site.limits", old.limits == new.limits),
-                ("site.journal", old.journal == new.journal), ("admin", old.adminSocket == new.adminSocket),
+                ("site.journal", old.journal == new.journal), ("admin", old.admin == new.admin),
                 ("log", old.log == new.log),
             ])
         for peer in old.peers where !new.peers.contains(where: { $0.name == peer.name }) {

@@ -108,6 +108,7 @@ package struct StoredQueues {
     private func machine(_ peer: PeerConfiguration) -> PeerStateMachine {
         let clock = ServiceClock(last: recovered.serviceTime, wallGap: recovered.wallGap, now: now)
         return PeerStateMachine(
-            policy: PeerPolicy(peer, site: site, dictionary: nil), recovered: recovered[peer.name], clock: clock, now: now, random: 0)
+            policy: PeerPolicy(peer, site: site, dictionary: nil), recovered: recovered[peer.name], clock: clock,
+            now: now, random: 0)
     }
 }
