@@ -154,6 +154,11 @@ extension SiteStateMachine {
         peers[peer].machine.queueEntries(limit: limit, now: now)
     }
 
+    /// One stanza that waits for a peer's link or is in flight on it.
+    package mutating func queuedStanza(peer: Int, id: UInt64) -> Stanza? {
+        peers[peer].machine.queuedStanza(id)
+    }
+
     /// Takes a stanza out of a peer's queue and sends it back to its sender; false when it is not there or has left.
     package mutating func cancel(peer: Int, _ id: UInt64, now: NIODeadline) -> Bool {
         self.now = now

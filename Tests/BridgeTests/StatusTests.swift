@@ -19,7 +19,8 @@ import XMPP
             name: "shore", link: .ready, sent: .init(), received: .init(), queuedStanzas: 3, queuedBytes: 700,
             oldestArrival: now - .seconds(100), pendingLocalRequests: 1, pendingRemoteRequests: 2, knownLocalRooms: 0,
             knownRemoteRooms: 1, supersededPresences: 4, expiredPresences: 5,
-            events: [.init(event: .journalStalled, count: 6)], bounces: [.init(condition: .resourceConstraint, count: 7)])
+            events: [.init(event: .journalStalled, count: 6)],
+            bounces: [.init(condition: .resourceConstraint, count: 7)])
         core.classes = StanzaClass.allCases.map {
             .init(
                 stanzaClass: $0, stanzas: $0 == .message ? 3 : 0, bytes: $0 == .message ? 700 : 0,

@@ -73,7 +73,8 @@ extension SiteStatus.Peer {
     func lines(now: NIODeadline) -> [String] {
         var state = link.sentence(now: now)
         if state.last == "." { state.removeLast() }
-        var lines = ["peer \(name) (\(domains.joined(separator: ", "))): \(state), for \(SiteStatus.span(now - link.since))"]
+        let place = domains.joined(separator: ", ")
+        var lines = ["peer \(name) (\(place)): \(state), for \(SiteStatus.span(now - link.since))"]
         if let warning = link.warning { lines.append("  WARNING: \(warning)") }
         lines += problems(now: now).map { "  problem: \($0)" }
         lines.append(
@@ -109,8 +110,8 @@ extension SiteStatus.Peer {
                 "  in flight: \(SiteStatus.stanzas(core.inFlightStanzas)), \(core.inFlightBytes) bytes; "
                     + "\(core.acknowledgedStanzas) acknowledged by the peer")
         } else if link.stanzasUnacknowledged > 0 {
-            lines.append(
-                "  in doubt, should the connection break now: \(SiteStatus.stanzas(Int(clamping: link.stanzasUnacknowledged)))")
+            let doubtful = SiteStatus.stanzas(Int(clamping: link.stanzasUnacknowledged))
+            lines.append("  in doubt, should the connection break now: \(doubtful)")
         }
         if core.inboxStanzas > 0 {
             lines.append(

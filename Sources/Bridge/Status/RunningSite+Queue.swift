@@ -34,7 +34,7 @@ extension RunningSite {
     package func cancel(peer: String, id: UInt64) async throws -> QueueCancellation {
         try await with { runtime in
             guard let found = runtime.peers.first(where: { $0.configuration.name == peer }) else { return .unknownPeer }
-            let isCancelled = runtime.site.cancel(peer: found.number, id: id, now: .now())
+            let isCancelled = runtime.site.cancel(peer: found.number, id, now: .now())
             runtime.endTurn()
             if isCancelled { return .cancelled }
             return runtime.site.queuedStanza(peer: found.number, id: id) == nil ? .notThere : .inFlight
@@ -54,8 +54,8 @@ package enum QueueCancellation: Equatable, Sendable, CaseIterable {
         switch self {
         case .cancelled: "Cancelled; the sender gets the stanza back as an error."
         case .inFlight:
-            "Not cancelled: it has been sent and is not acknowledged yet, so it may be with the peer already; a bounce could "
-                + "tell the sender that a message was lost which then arrives."
+            "Not cancelled: it has been sent and is not acknowledged yet, so it may be with the peer already; a bounce "
+                + "could tell the sender that a message was lost which then arrives."
         case .notThere: "Not cancelled: no such stanza waits; it was delivered, has expired, or the id is wrong."
         case .unknownPeer: "Not cancelled: there is no such peer; skywave status lists them."
         }

@@ -18,8 +18,8 @@ extension SiteStatus {
     private var stall: String? {
         guard let since = journal.stalledSince else { return nil }
         let reason = journalFailure.map { " (\($0))" } ?? ""
-        return "The journal has taken nothing new for \(SiteStatus.span(takenAt - since))\(reason), and stanzas of the server "
-            + "are refused; make room on the disk of \(stateDirectory) or mend it, and the service goes on by itself."
+        return "The journal has taken nothing new for \(SiteStatus.span(takenAt - since))\(reason), and stanzas of the "
+            + "server are refused; make room on the disk of \(stateDirectory) or mend it, and the service goes on by itself."
     }
 
     /// Of the site as a whole.
