@@ -53,7 +53,7 @@ import XMPP
             streams: [], queues: [
                 .init(remote: remote, local: nil, state: "dialling", stanzas: 1, bytes: 9, lastError: hostile)
             ], queuedStanzas: 1, queuedBytes: 9, recentProblems: [],
-            counts: LocalNote.Kind.allCases.map { ($0, 1) })
+            stanzasInDoubt: 14, repeatedStanzas: 15, counts: LocalNote.Kind.allCases.map { ($0, 1) })
         return SiteStatus(
             version: "1.2.3", takenAt: now, uptime: .seconds(3_700), domains: [try #require(Domain("ship7.example"))],
             server: "127.0.0.1:5269", attachment: "s2s", local: local, localConnections: 2, refusedConnections: 0,
@@ -68,6 +68,7 @@ import XMPP
             "skywave 1.2.3, up 1 h 1 min", "peer shore (hq.example): Connected: dialled 10.1.2.3:5270, for 1 min 5 s",
             "message        3    700  1 min 40 s", "in flight: 2 stanzas, 300 bytes; 41 acknowledged by the peer",
             "for the local server: 3 stanzas, 900 bytes; 1 of them given to it and not confirmed",
+            "14 stanzas in doubt because a stream with the server broke, 15 repeats",
             "problem: The peer said plain.", "problem: Before this connection: Something happened plain.",
             "Set aside because it could not be read: 1 stanza", "8 reconnects", "journal: 12 commits", "6 × stanza refused because the journal",
         ] {

@@ -40,6 +40,11 @@ package struct MetricFamily: Equatable, Sendable {
         "Stanzas `in` from the local server and `out` to it")
     static let localBytes = MetricFamily(
         "local_bytes_received_total", .counter, [], "XML from the local server, without TLS")
+    static let localInDoubt = MetricFamily(
+        "local_in_doubt_total", .counter, [],
+        "Stanzas that the local server may have got twice (with XEP-0198) or not at all (without) because a stream broke")
+    static let localRepeats = MetricFamily(
+        "local_repeated_stanzas_total", .counter, [], "Stanzas that the local server sent again; not sent twice")
     static let localQueued = MetricFamily(
         "local_queued_stanzas", .gauge, [], "Stanzas that wait for a stream to the local server")
     static let localQueuedBytes = MetricFamily("local_queued_bytes", .gauge, [], "The same in bytes")
@@ -99,8 +104,8 @@ package struct MetricFamily: Equatable, Sendable {
     /// In the order in which they are exposed and documented.
     package static let all: [MetricFamily] = [
         info, uptime, healthy, journalCommits, journalFailures, journalStalled, localStreams, localConnections,
-        localRefused, localStanzas, localBytes, localQueued, localQueuedBytes, localEvents, linkPauses, linkUp,
-        linkSeconds, linkReconnects, linkBytes, linkBlocks, linkStanzas, linkText, queued, queuedBytes, oldest, inFlight,
+        localRefused, localStanzas, localBytes, localInDoubt, localRepeats, localQueued,
+        localQueuedBytes, localEvents, linkPauses, linkUp, linkSeconds, linkReconnects, linkBytes, linkBlocks, linkStanzas, linkText, queued, queuedBytes, oldest, inFlight,
         inFlightBytes, acknowledged, linkInDoubt, inbox, inboxBytes, inboxInDoubt, setAside, requests, rooms, superseded,
         expired, bounces, events,
     ]

@@ -23,6 +23,8 @@ extension SiteStatus {
         writer.add(.localStanzas, ["in"], stanzasFromServer)
         writer.add(.localStanzas, ["out"], stanzasToServer)
         writer.add(.localBytes, [], bytesFromServer)
+        writer.add(.localInDoubt, [], local.stanzasInDoubt)
+        writer.add(.localRepeats, [], local.repeatedStanzas)
         writer.add(.localQueued, [], local.queuedStanzas)
         writer.add(.localQueuedBytes, [], local.queuedBytes)
         for count in local.counts { writer.add(.localEvents, [count.kind.rawValue], count.count) }

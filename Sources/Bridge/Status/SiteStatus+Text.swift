@@ -17,6 +17,8 @@ extension SiteStatus {
                     ("connections", .count(localConnections)), ("refused-connections", .count(refusedConnections)),
                     ("stanzas-from-server", .count(stanzasFromServer)), ("stanzas-to-server", .count(stanzasToServer)),
                     ("bytes-from-server", .count(bytesFromServer)),
+                    ("in-doubt-stanzas", .count(local.stanzasInDoubt)),
+                    ("repeated-stanzas", .count(local.repeatedStanzas)),
                     ("queued-stanzas", .count(local.queuedStanzas)), ("queued-bytes", .count(local.queuedBytes)),
                     ("link-pauses", .count(linkPauses)), ("streams", .array(local.streams.map(\.json))),
                     ("queues", .array(local.queues.map(\.json))),
@@ -39,11 +41,17 @@ extension SiteStatus {
             "site \(domains.map(\.string).joined(separator: ", ")): server \(server) (\(attachment)), "
                 + "\(local.streams.count) streams, \(encrypted) of them encrypted, "
                 + "\(stanzasFromServer) stanzas from the server, \(stanzasToServer) to it")
+        if local.stanzasInDoubt > 0 || local.repeatedStanzas > 0 {
+            lines.append(
+                "  since the start \(local.stanzasInDoubt) stanzas in doubt because a stream with the server broke, "
+                    + "\(local.repeatedStanzas) repeats recognised and not sent twice")
+        }
         for stream in local.streams {
             let pairs = stream.pairs.map { "\($0.remote) with \($0.local)" }.joined(separator: ", ")
             let place = stream.isEncrypted ? "encrypted" : "in the clear"
             lines.append(
-                "  \(stream.direction.rawValue) \(stream.connection): \(stream.state), \(place)"
+                "  \(stream.direction.rawValue) \(stream.connection): \(stream.state), \(place), "
+                    + (stream.isAcknowledged ? "with XEP-0198, " : "") + "\(stream.unacknowledged) unacknowledged"
                     + (pairs.isEmpty ? "" : "; speaks for \(pairs)"))
         }
         for queue in local.queues where queue.stanzas > 0 {
@@ -99,6 +107,7 @@ extension LocalSideStatus.Stream {
         .object([
             ("connection", .count(connection.number)), ("direction", .string(direction.rawValue)),
             ("state", .string(state)), ("encrypted", .boolean(isEncrypted)),
+            ("stream-management", .boolean(isAcknowledged)), ("unacknowledged", .count(unacknowledged)),
             (
                 "pairs",
                 .array(
