@@ -52,8 +52,8 @@ import XMPP
         let local = LocalSideStatus(
             streams: [], queues: [
                 .init(remote: remote, local: nil, state: "dialling", stanzas: 1, bytes: 9, lastError: hostile)
-            ], queuedStanzas: 1, queuedBytes: 9, recentProblems: [],
-            stanzasInDoubt: 14, repeatedStanzas: 15, counts: LocalNote.Kind.allCases.map { ($0, 1) })
+            ], queuedStanzas: 1, queuedBytes: 9, stanzasInDoubt: 14, repeatedStanzas: 15, recentProblems: [],
+            counts: LocalNote.Kind.allCases.map { ($0, 1) })
         return SiteStatus(
             version: "1.2.3", takenAt: now, uptime: .seconds(3_700), domains: [try #require(Domain("ship7.example"))],
             server: "127.0.0.1:5269", attachment: "s2s", local: local, localConnections: 2, refusedConnections: 0,
