@@ -41,6 +41,11 @@ package struct Deflater: ~Copyable {
         }
     }
 
+    /// Looks at no more than so many earlier places for a match; else as zlib does at level 6.
+    package mutating func limitSearch(to places: Int32) {
+        unsafe _ = deflateTune(stream, 8, 16, 128, places)
+    }
+
     /// Compresses `bytes`; what comes out may wait inside for ``flush(into:)``.
     package mutating func add(_ bytes: UnsafeRawBufferPointer, into output: inout ByteBuffer) {
         guard let base = bytes.baseAddress, unsafe !bytes.isEmpty else { return }

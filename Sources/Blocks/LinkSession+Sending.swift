@@ -123,6 +123,7 @@ extension LinkSession {
             sending.highest[index] = max(sending.highest[index], firstNumber, lastNumber ?? 0)
         }
         var bytes = ByteBuffer()
+        let stanzaBytes = encoder.encoder.expandedBytes
         let text = encoder.encoder.finish(into: &bytes)
         body.length = bytes.readableBytes
         if lane == .normal, needsOpening {
@@ -136,7 +137,7 @@ extension LinkSession {
             number: outgoing[index].count, lastNumber: lastNumber, context: context, text: keepsText ? text : nil,
             textBytes: text.readableBytes, body: body,
             bytes: configuration.repeatAfter == nil ? ByteBuffer() : bytes, firstSent: now, lastSent: now)
-        learnRatio(text: text.readableBytes, wire: bytes.readableBytes)
+        learnRatio(stanzaBytes: stanzaBytes, wire: bytes.readableBytes)
         if lane == .normal { unacknowledgedText += block.textBytes }
         outgoing[index].unacknowledged.append(block)
         outgoing[index].count += 1
@@ -251,13 +252,13 @@ extension LinkSession {
 
     // MARK: Size
 
-    private mutating func learnRatio(text: Int, wire: Int) {
-        guard text >= 256, wire > 0 else { return }
-        let seen = min(max(Double(text) / Double(wire), 1), 20)
+    private mutating func learnRatio(stanzaBytes: Int, wire: Int) {
+        guard stanzaBytes >= 256, wire > 0 else { return }
+        let seen = min(max(Double(stanzaBytes) / Double(wire), 1), 20)
         ratio += (seen - ratio) / 4
     }
 
-    /// Bytes of text per block that experience says fit into so many bytes on the wire.
+    /// Canonical bytes of stanzas that experience says fit into so many bytes on the wire.
     package func textBytes(forBlockBytes bytes: Int) -> Int {
         min(Int(Double(bytes) * ratio), configuration.limits.textBytes / 4)
     }

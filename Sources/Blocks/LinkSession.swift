@@ -41,7 +41,7 @@ package struct LinkSession: ~Copyable {
     /// What the other side has of a stanza sent in parts.
     var resumablePart: (number: UInt64, offset: Int)?
     var pendingRefusal: SessionRefusal?
-    /// Bytes of text per byte on the wire, by experience.
+    /// Canonical bytes of stanzas per byte on the wire, by experience.
     var ratio = 3.0
 
     // MARK: This session, receiving

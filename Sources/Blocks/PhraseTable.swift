@@ -5,10 +5,11 @@ import Glibc
 /// Policy, not protocol: the receiver only follows definitions. A phrase is defined when it is seen for the second time.
 /// When all slots are taken, one that was not used lately makes room (second chance).
 struct PhraseTable {
-    /// A phrase that is used much is written out again when its definition lies further back than this: what a new session
-    /// has of the text are its last ``ContextLimits/historyBytes``, and there it should find the phrases that it will need.
+    /// After so much text it is time to see which phrases are in use: a new session has the last
+    /// ``ContextLimits/historyBytes`` of it, and there it should find the phrases that it will need.
     private static let refreshDistance = 24_576
-    private static let refreshUses = 4
+    /// Used so often in that time, a phrase is written out again; DEFLATE still has the last time in its window.
+    private static let refreshUses = 5
 
     private static let ways = 4
     private static let buckets = 1_024
@@ -16,10 +17,10 @@ struct PhraseTable {
 
     private var phrases: [[UInt8]] = []
     private var hashes: [UInt64] = []
-    /// Where in the context's text each was last defined.
-    private var definedAt: [Int] = []
+    /// From where in the context's text the uses of each are counted.
+    private var countedFrom: [Int] = []
     private var wasUsed: [Bool] = []
-    /// How often each was used since it was last defined.
+    /// How often each was used from there on.
     private var uses: [Int] = []
     private var isDefined: [Bool] = []
     private var hand = 0
@@ -53,10 +54,12 @@ struct PhraseTable {
     /// A phrase is about to be used at `position`. Whether it should be written out again there.
     mutating func use(_ slot: Int, position: Int) -> Bool {
         uses[slot] += 1
-        guard position - definedAt[slot] > Self.refreshDistance, uses[slot] >= Self.refreshUses else { return false }
-        definedAt[slot] = position
-        uses[slot] = 0
-        return true
+        guard position - countedFrom[slot] > Self.refreshDistance else { return false }
+        defer {
+            countedFrom[slot] = position
+            uses[slot] = 0
+        }
+        return uses[slot] >= Self.refreshUses
     }
 
     /// Whether this was seen before; from now on it was.
@@ -90,7 +93,7 @@ struct PhraseTable {
         while hashes.count < count {
             phrases.append([])
             hashes.append(0)
-            definedAt.append(0)
+            countedFrom.append(0)
             wasUsed.append(false)
             uses.append(0)
             isDefined.append(false)
@@ -100,7 +103,7 @@ struct PhraseTable {
     private mutating func set(_ slot: Int, _ phrase: [UInt8], hash: UInt64, position: Int) {
         phrases[slot] = phrase
         hashes[slot] = hash
-        definedAt[slot] = position
+        countedFrom[slot] = position
         uses[slot] = 0
         wasUsed[slot] = true
         isDefined[slot] = true

@@ -6,7 +6,7 @@ import XMPP
 /// DEFLATE would find most of this by itself, but at the price of looking at every byte; and ids are noise to it.
 struct TextWriter {
     /// Less would hardly be longer than the reference.
-    private static let leastPhrase = 5
+    static let leastPhrase = 5
 
     /// The text of the block under construction.
     private(set) var text: [UInt8] = []
@@ -97,6 +97,26 @@ struct TextWriter {
             position = end
         }
         text.append(TextMark.end)
+    }
+
+    /// The pieces of a stanza that could become phrases, its addresses left out: each run of markup between character data,
+    /// and its tags where it has several.
+    mutating func pieces(_ bytes: UnsafeRawBufferPointer) -> [[UInt8]] {
+        var found: [[UInt8]] = []
+        var position = unsafe appendAddresses(bytes, nil)
+        while position < bytes.count {
+            unsafe position = readRun(bytes, from: position)
+            found.append(run)
+            var begin = 0
+            for end in tagEnds where tagEnds.count > 1 {
+                found.append(Array(run[begin..<end]))
+                begin = end
+            }
+            unsafe position = Self.index(of: UInt8(ascii: "<"), in: bytes, from: position)
+        }
+        text.removeAll(keepingCapacity: true)
+        raw.removeAll(keepingCapacity: true)
+        return found
     }
 
     /// Where the value of a stanza's `to` stands in its canonical bytes.

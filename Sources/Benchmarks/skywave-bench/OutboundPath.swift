@@ -4,8 +4,8 @@ import NIOCore
 import Outbox
 import XMPP
 
-/// Everything that a bridge does with what its own server writes, but for the sockets: parse, check against the
-/// agreement, queue, batch, compress.
+/// Everything that a bridge does with what its own server writes, but for the sockets and the journal: parse, check against
+/// the agreement, queue, batch, compress.
 final class OutboundPath {
     /// What the link takes at a time.
     static let batchStanzas = 64
@@ -13,27 +13,40 @@ final class OutboundPath {
     private let reader = StreamReader(limits: .local, root: .received)
     private let encoder: LinkStreamEncoder
     private var machine: PeerStateMachine
+    /// Dialect `skywave`: the other end, which acknowledges.
+    private var receiver: AcknowledgingPeer?
     private var output = ByteBuffer()
     private var now = NIODeadline.uptimeNanoseconds(1_000_000_000)
     private(set) var sentStanzas = 0
+    private(set) var linkBytes: UInt64 = 0
     /// IQ answers: nobody asked for them here, so the machine discards them as it must.
     private(set) var unaskedAnswers = 0
+    /// Presences that a newer one replaced before they left.
+    private(set) var superseded = 0
 
-    init(localDomains: [String], remoteDomains: [String], level: Int32) {
+    init(localDomains: [String], remoteDomains: [String], level: Int32, dialect: LinkDialect) {
         var policy = PeerPolicy(
             name: "bench", localDomains: localDomains.compactMap { Domain($0) },
             remoteDomains: remoteDomains.compactMap { DomainPattern($0) })
+        policy.dialect = dialect
         policy.batchStanzas = Self.batchStanzas
         // Batches shall be full: bytes do not limit them, and time does.
         policy.batchBytes = 1 << 20
+        policy.blockBytes = 1 << 20
+        policy.linkSession.level = level
         machine = PeerStateMachine(policy: policy, clock: ServiceClock(now: now), now: now, random: 1)
         encoder = LinkStreamEncoder(compression: .deflate(level: level))
         machine.linkConnected(now: now)
+        if dialect == .skywave {
+            let peer = AcknowledgingPeer()
+            let opening = peer.opening()
+            machine.linkBlockReceived(opening, now: now)
+            receiver = peer
+        }
         // A first batch, so that from here on batches wait for their hold time.
         machine.linkReady(now: now)
+        perform()
     }
-
-    var linkBytes: UInt64 { encoder.byteCounts.encoded }
 
     /// Takes one read of the server's stream.
     func read(_ bytes: inout ByteBuffer) {
@@ -51,6 +64,9 @@ final class OutboundPath {
         now = now + .seconds(1)
         machine.deadlineReached(now: now)
         perform()
+        let status = machine.snapshot
+        superseded = Int(status.supersededPresences)
+        if receiver != nil { sentStanzas = Int(status.sent.total) }
     }
 
     private func perform() {
@@ -59,11 +75,52 @@ final class OutboundPath {
             case .send(let batch):
                 output.clear()
                 encoder.encode(batch, into: &output)
+                linkBytes += UInt64(output.readableBytes)
                 sentStanzas += batch.count
                 machine.linkReady(now: now)
-            case .arm, .disarm, .wantLink, .deliver, .note, .failLink, .sendBlock, .handled, .holdLink:
+            case .sendBlock(let block, _):
+                linkBytes += UInt64(block.readableBytes)
+                receiver?.blockReceived(block)
+                machine.linkReady(now: now)
+                if let acknowledgement = receiver?.acknowledgement() { machine.linkBlockReceived(acknowledgement, now: now) }
+            case .arm, .disarm, .wantLink, .deliver, .note, .failLink, .handled, .holdLink:
                 break
             }
         }
+    }
+}
+
+/// As much of the other end as it takes to keep a window open: it reads headers and acknowledges every eighth block.
+private struct AcknowledgingPeer {
+    private var blocks: [UInt8] = [0, 0]
+    private var unacknowledged = 0
+    private var session: UInt8 = 0
+
+    func opening() -> ByteBuffer {
+        var header = BlockHeader(session: 1, acknowledgedSession: 0, acknowledgedNormal: 0)
+        header.opening = .session(SessionOpening(epoch: 1, session: 1))
+        return bytes(header)
+    }
+
+    mutating func blockReceived(_ block: ByteBuffer) {
+        var block = block
+        guard let header = try? BlockHeader(reading: &block), let body = header.body else { return }
+        session = header.session
+        blocks[Int(body.lane.rawValue)] &+= 1
+        unacknowledged += 1
+    }
+
+    mutating func acknowledgement() -> ByteBuffer? {
+        guard unacknowledged >= 8 else { return nil }
+        unacknowledged = 0
+        var header = BlockHeader(session: 1, acknowledgedSession: session, acknowledgedNormal: blocks[0])
+        header.acknowledgedExpress = blocks[1]
+        return bytes(header)
+    }
+
+    private func bytes(_ header: BlockHeader) -> ByteBuffer {
+        var buffer = ByteBuffer()
+        header.encode(into: &buffer)
+        return buffer
     }
 }
