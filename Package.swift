@@ -119,6 +119,7 @@ let package = Package(
 if ProcessInfo.processInfo.environment["SKYWAVE_FUZZ"] != nil {
     for (name, dependencies) in [
         ("FuzzXMLReader", ["XMPP", "TestSupport"]), ("FuzzLinkReader", ["XMPP", "Blocks", "TestSupport"]),
+        ("FuzzBlockReader", ["XMPP", "Blocks", "TestSupport"]),
         ("FuzzDialback", ["XMPP", "ServerStreams", "TLS", "TestSupport"]),
     ] as [(String, [Target.Dependency])]
     where FileManager.default.fileExists(atPath: "\(Context.packageDirectory)/Tests/Fuzz/\(name)") {

@@ -9,7 +9,7 @@ struct PhraseTable {
     /// ``ContextLimits/historyBytes`` of it, and there it should find the phrases that it will need.
     private static let refreshDistance = 24_576
     /// Used so often in that time, a phrase is written out again; DEFLATE still has the last time in its window.
-    private static let refreshUses = 5
+    private static let refreshUses = 3
 
     private static let ways = 4
     private static let buckets = 1_024

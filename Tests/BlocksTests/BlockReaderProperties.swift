@@ -1,0 +1,1 @@
+../Fuzz/FuzzBlockReader/BlockReaderProperties.swift
