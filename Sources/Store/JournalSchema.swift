@@ -36,11 +36,11 @@ struct JournalSchema: Sendable {
             sql: "INSERT INTO site VALUES (1, ?, 0, 0, 0, 0, 0, 0, 0, 0, 0)", arguments: [journal])
     }
 
-    /// Brings a file to this version. One of another program, or of a later version of this one, is left untouched.
+    /// Refuses a file of another program, or of a later version of this one.
     ///
-    /// - Returns: the version that it had; 0 for a new file.
+    /// - Returns: the version of the file; 0 for an empty one.
     @discardableResult
-    func apply(to database: Database, path: String) throws -> Int {
+    func verify(_ database: Database, path: String) throws -> Int {
         let found = try Int.fetchOne(database, sql: "PRAGMA user_version") ?? 0
         let tables = try Int.fetchOne(database, sql: "SELECT COUNT(*) FROM sqlite_master") ?? 0
         if found != 0 || tables != 0 {
@@ -55,7 +55,12 @@ struct JournalSchema: Sendable {
                 "\(path) was written by a newer version of Skywave (journal version \(found), this one knows \(version)); "
                     + "run that version, or name another state directory")
         }
-        for next in found..<version {
+        return found
+    }
+
+    /// Brings a file to this version.
+    func apply(to database: Database, path: String) throws {
+        for next in try verify(database, path: path)..<version {
             try database.inTransaction(.immediate) {
                 try steps[next](database)
                 try database.execute(sql: "PRAGMA application_id = \(Self.applicationID)")
@@ -63,7 +68,6 @@ struct JournalSchema: Sendable {
                 return .commit
             }
         }
-        return found
     }
 
     private static func hexadecimal(_ value: UInt64) -> String {

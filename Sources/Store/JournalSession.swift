@@ -13,7 +13,7 @@ final class JournalSession: @unchecked Sendable {
     private let begin: RawStatement
     private let commit: RawStatement
     private let rollback: RawStatement
-    private let put: RawStatement
+    private let entries: EntryWriter
     private let remove: RawStatement
     private let removeRange: RawStatement
     private let advance: RawStatement
@@ -38,7 +38,7 @@ final class JournalSession: @unchecked Sendable {
         begin = try RawStatement(database, "BEGIN IMMEDIATE")
         commit = try RawStatement(database, "COMMIT")
         rollback = try RawStatement(database, "ROLLBACK")
-        put = try RawStatement(database, "REPLACE INTO entry VALUES (?, ?, ?, ?, ?, ?)")
+        entries = try EntryWriter(database)
         remove = try RawStatement(database, "DELETE FROM entry WHERE peer = ? AND kind = ? AND id = ?")
         removeRange = try RawStatement(
             database, "DELETE FROM entry WHERE peer = ? AND kind = ? AND id BETWEEN ? AND ?")
@@ -96,8 +96,8 @@ final class JournalSession: @unchecked Sendable {
                 let key = (EntryKind.table(table), EntryKind.stored(id), Int64(clamping: time))
                 let failure =
                     switch payload {
-                    case .stanza(let stanza): unsafe stanza.withBytes { unsafe save(peer, key.0, key.1, key.2, $0) }
-                    case .bytes(let bytes): unsafe bytes.withUnsafeBytes { unsafe save(peer, key.0, key.1, key.2, $0) }
+                    case .stanza(let stanza): unsafe stanza.withBytes { unsafe entries.save(peer, key.0, key.1, key.2, $0) }
+                    case .bytes(let bytes): unsafe bytes.withUnsafeBytes { unsafe entries.save(peer, key.0, key.1, key.2, $0) }
                     }
                 if let failure { throw failure }
             case .remove(let table, let ids):
@@ -107,7 +107,7 @@ final class JournalSession: @unchecked Sendable {
             case .removeAbove(let table, let id):
                 if id < .max { try removeRange(peer, table, id + 1 ... .max) }
             case .set(let value, let bytes):
-                try save(peer, EntryKind.value(value), 0, 0, bytes)
+                try entries.save(peer, EntryKind.value(value), 0, 0, bytes)
                 // Whoever writes its sending state has begun the epoch that it had to begin.
                 if value == .sending { try remove.run(peer, EntryKind.needsNewEpoch, 0) }
             }
@@ -124,34 +124,10 @@ final class JournalSession: @unchecked Sendable {
     private func number(of name: String) throws(SQLiteFailure) -> Int64 {
         if let number = peers[name] { return number }
         let number = (peers.values.max() ?? 0) + 1
-        try save(number, EntryKind.name, 0, 0, Array(name.utf8))
-        try save(number, EntryKind.needsNewEpoch, 0, 0, [])
+        try entries.save(number, EntryKind.name, 0, 0, Array(name.utf8))
+        try entries.save(number, EntryKind.needsNewEpoch, 0, 0, [])
         peers[name] = number
         return number
-    }
-
-    private func save(
-        _ peer: Int64, _ kind: Int64, _ id: Int64, _ time: Int64, _ payload: [UInt8]
-    ) throws(SQLiteFailure) {
-        let failure = unsafe payload.withUnsafeBytes { unsafe save(peer, kind, id, time, $0) }
-        if let failure { throw failure }
-    }
-
-    private func save(
-        _ peer: Int64, _ kind: Int64, _ id: Int64, _ time: Int64, _ payload: UnsafeRawBufferPointer
-    ) -> SQLiteFailure? {
-        put.bind(1, peer)
-        put.bind(2, kind)
-        put.bind(3, id)
-        put.bind(4, time)
-        unsafe put.bind(5, RowChecksum.of(peer: peer, kind: kind, id: id, time: time, payload: payload))
-        unsafe put.bind(6, payload)
-        do throws(SQLiteFailure) {
-            try put.step()
-            return nil
-        } catch {
-            return error
-        }
     }
 
     // MARK: Checkpoints
