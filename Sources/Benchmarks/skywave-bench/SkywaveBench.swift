@@ -8,7 +8,7 @@ struct SkywaveBench: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "skywave-bench", abstract: "Measures the pieces of the data path on this machine.")
 
-    @Argument(help: "Benches to run: idle, parse, outbound, link. All when none is named.")
+    @Argument(help: "Benches to run: idle, parse, outbound, link, durable. All when none is named.")
     var names: [Bench] = []
 
     @Flag(help: "Leave the recorded files out.")
@@ -21,7 +21,7 @@ struct SkywaveBench: ParsableCommand {
     var sample: Int?
 
     enum Bench: String, ExpressibleByArgument, CaseIterable {
-        case idle, parse, outbound, link
+        case idle, parse, outbound, link, durable
     }
 
     func validate() throws {
@@ -48,5 +48,6 @@ struct SkywaveBench: ParsableCommand {
             OutboundBench.run(corpus, runs: runs, isMain: corpus.name.isEmpty)
         }
         if chosen.contains(.link) { LinkBench.run() }
+        if chosen.contains(.durable) { DurableBench.run(.generated(), runs: runs) }
     }
 }
