@@ -32,7 +32,11 @@ final class DirectoryLock: Sendable {
         descriptor = file
     }
 
-    deinit { close(descriptor) }
+    deinit {
+        // Not by closing alone: a process that is just being started holds a copy of the descriptor for a moment.
+        flock(descriptor, LOCK_UN)
+        close(descriptor)
+    }
 }
 
 /// The system's words for an error number.
