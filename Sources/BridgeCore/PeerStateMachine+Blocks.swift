@@ -62,15 +62,27 @@ extension PeerStateMachine {
     // MARK: New stanzas
 
     private mutating func cutNewNormal(now: NIODeadline) -> Bool {
-        var block = BlockSelection(maximumBytes: blockText, maximumStanzas: policy.batchStanzas, contexts: contexts)
-        let pairs = unacknowledged
+        let limit = blockText
+        let isUrgent = outbox.hasUrgent
+        if sent[Lane.express].isEmpty,
+            let entries = outbox.takePlain(
+                maximumBytes: limit, maximumStanzas: policy.batchStanzas, now: clock.milliseconds(now),
+                { !$0.hasChild(.securityLabel) }),
+            !entries.isEmpty
+        {
+            let number = giveNumbers(entries, .normal, areCut: true)
+            cut(entries, from: number, .normal, context: 0, isUrgent: isUrgent, now: now)
+            return true
+        }
+        var block = BlockSelection(maximumBytes: limit, maximumStanzas: policy.batchStanzas, contexts: contexts)
+        let barred = sent[Lane.express].pairs
         let entries = outbox.take { entry, stanzaClass in
-            if pairs.isBarred(entry.stanza.pairHash, from: .normal) { return .passOver }
+            if barred.contains(entry.stanza.pairHash) { return .passOver }
             return block.offer(entry.stanza, stanzaClass, lane: .normal)
         }
         contexts = block.contexts
         guard let first = entries.first else { return false }
-        let isLarge = first.stanza.byteCount > blockText
+        let isLarge = first.stanza.byteCount > limit
         let number = giveNumbers(entries, .normal, areCut: !isLarge)
         if isLarge, let next = sent[Lane.normal].nextUncut { return cutPart(next, now: now) }
         cut(entries, from: number, .normal, context: block.context ?? 0, isUrgent: block.isUrgent, now: now)
@@ -91,10 +103,10 @@ extension PeerStateMachine {
         }
         let limit = blockText
         var block = BlockSelection(maximumBytes: limit, maximumStanzas: policy.batchStanzas, contexts: contexts)
-        let pairs = unacknowledged
+        let barred = sent[Lane.normal].pairs
         let entries = outbox.take { entry, stanzaClass in
             guard classes.priority(stanzaClass) >= least else { return .passOver }
-            if pairs.isBarred(entry.stanza.pairHash, from: .express) { return .passOver }
+            if barred.contains(entry.stanza.pairHash) { return .passOver }
             return block.offer(entry.stanza, stanzaClass, lane: .express)
         }
         contexts = block.contexts
@@ -107,11 +119,8 @@ extension PeerStateMachine {
     private mutating func giveNumbers(_ entries: [OutboxEntry], _ lane: Lane, areCut: Bool) -> UInt64 {
         let number = session.nextNumber(lane)
         sent[lane].number(entries, from: number, areCut: areCut)
-        for entry in entries {
-            unacknowledged.add(entry.stanza.pairHash, lane)
-            counters.sent.add(entry.stanza.kind)
-        }
-        if entries.contains(where: \.isRecorded) {
+        for entry in entries { counters.sent.add(entry.stanza.kind) }
+        if journal.isOn, entries.contains(where: \.isRecorded) {
             journal.add(.put(lane.numbers, id: number, .bytes(JournalWords.encode(entries.map(\.id))), time: 0))
         }
         noteSent()
@@ -234,10 +243,7 @@ extension PeerStateMachine {
 
     private mutating func acknowledged(_ lane: Lane, through number: UInt64) {
         let (done, rows) = sent[lane].acknowledged(through: number)
-        for entry in done {
-            unacknowledged.remove(entry.stanza.pairHash, lane)
-            if entry.isRecorded { journal.remove(.outbox, id: entry.id) }
-        }
+        for entry in done where entry.isRecorded { journal.remove(.outbox, id: entry.id) }
         if let rows { journal.add(.removeThrough(lane.numbers, id: rows)) }
         acknowledgedCount &+= UInt64(done.count)
         noteSent()
@@ -262,7 +268,6 @@ extension PeerStateMachine {
             journal.add(.removeThrough(lane.numbers, id: UInt64(Int64.max)))
         }
         partNumber = nil
-        unacknowledged.removeAll()
         noteSent()
     }
 

@@ -56,7 +56,6 @@ extension PeerStateMachine {
                 for row in recovered[lane.numbers] {
                     let found = JournalWords.decode(row.payload).map { entries.removeValue(forKey: $0) }
                     sent[lane].restore(row: found, from: row.id)
-                    for case let entry? in found { unacknowledged.add(entry.stanza.pairHash, lane) }
                 }
             }
             outbox.sentStanzas = sent[Lane.normal].count + sent[Lane.express].count

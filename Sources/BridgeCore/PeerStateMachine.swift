@@ -82,7 +82,6 @@ package struct PeerStateMachine: ~Copyable {
     var session: LinkSession
     /// Numbered stanzas, by lane.
     var sent = [SentLane(), SentLane()]
-    var unacknowledged = UnacknowledgedPairs()
     var contexts = LabelContexts()
     /// The block that leaves when its batch is committed.
     var cutBlock: (batch: UInt64, bytes: ByteBuffer, isUrgent: Bool)?
@@ -123,7 +122,7 @@ package struct PeerStateMachine: ~Copyable {
             secret: random &+ 0x9e37_79b9_7f4a_7c15, now: now)
         localRequests = RequestTracker(timeout: policy.iqTimeout, maximumRequests: policy.maximumRequests)
         remoteRequests = RequestTracker(timeout: policy.iqTimeout, maximumRequests: policy.maximumRequests)
-        outbox = Outbox(limits: policy.outboxLimits, sortsAtOnce: policy.dialect == .skywave)
+        outbox = Outbox(limits: policy.outboxLimits, watchesUrgency: policy.dialect == .skywave)
         inbox = Inbox(window: policy.inboxWindow)
         journal = PeerJournal(isOn: policy.isJournaled)
         session = LinkSession(policy.linkSession, recovered: recovered, random: random)

@@ -18,8 +18,9 @@ package struct Outbox: ~Copyable {
     }
 
     package private(set) var limits: OutboxLimits
-    /// Everything is sorted when it comes: what it is decides when it leaves.
-    private let sortsAtOnce: Bool
+    /// Whether it is to be known that something urgent waits before that is sorted.
+    private let watchesUrgency: Bool
+    private var recentUrgentCount = 0
     /// Came in lately and was not sorted into ``queues``; always later than everything there.
     private var recent: Deque<OutboxEntry> = []
     private var recentBytes = 0
@@ -39,10 +40,10 @@ package struct Outbox: ~Copyable {
     /// Presence and probes that became too old, ever.
     package private(set) var silentlyExpiredCount: UInt64 = 0
 
-    /// - Parameter sortsAtOnce: for links on which single urgent stanzas matter; costs the plain queue.
-    package init(limits: OutboxLimits = OutboxLimits(), sortsAtOnce: Bool = false) {
+    /// - Parameter watchesUrgency: for links on which single urgent stanzas matter.
+    package init(limits: OutboxLimits = OutboxLimits(), watchesUrgency: Bool = false) {
         self.limits = limits
-        self.sortsAtOnce = sortsAtOnce
+        self.watchesUrgency = watchesUrgency
         queues = PairQueues(classes: limits.classes)
     }
 
@@ -54,8 +55,8 @@ package struct Outbox: ~Copyable {
     package var stanzaCount: Int { recent.count + queues.count }
     package var byteCount: Int { recentBytes + queues.byteCount }
     package var isEmpty: Bool { recent.isEmpty && queues.count == 0 }
-    /// Whether something of the urgent class waits; known only of what is sorted.
-    package var hasUrgent: Bool { queues.urgentCount > 0 }
+    /// Whether something of the urgent class waits.
+    package var hasUrgent: Bool { queues.urgentCount > 0 || recentUrgentCount > 0 }
 
     /// More than this in the plain queue is sorted, whatever the link does.
     private static let recentStanzas = 1_024
@@ -90,7 +91,8 @@ package struct Outbox: ~Copyable {
         }
         let entry = OutboxEntry(id: nextID, stanza: stanza, arrival: now, isRecorded: isRecorded)
         nextID += 1
-        if !sortsAtOnce, queues.count == 0, recent.count < Self.recentStanzas {
+        if queues.count == 0, recent.count < Self.recentStanzas {
+            if watchesUrgency, limits.classes.stanzaClass(stanza) == .urgent { recentUrgentCount += 1 }
             recent.append(entry)
             recentBytes += stanza.byteCount
         } else {
@@ -169,8 +171,10 @@ package struct Outbox: ~Copyable {
     }
 
     private mutating func sortRecent() {
+        guard !recent.isEmpty else { return }
         while let entry = recent.popFirst() { sort(entry) }
         recentBytes = 0
+        recentUrgentCount = 0
     }
 
     private mutating func noteGone(_ entry: OutboxEntry) {
@@ -186,8 +190,7 @@ package struct Outbox: ~Copyable {
         inFlight.removeAll(keepingCapacity: true)
         if queues.count == 0, takesAllRecent(maximumBytes, maximumStanzas, now) {
             inFlight.append(contentsOf: recent)
-            recent.removeAll(keepingCapacity: true)
-            recentBytes = 0
+            forgetRecent()
         } else {
             sortRecent()
             var bytes = 0
@@ -198,6 +201,24 @@ package struct Outbox: ~Copyable {
             }
         }
         return inFlight.map(\.stanza)
+    }
+
+    /// Takes everything that waits, in the order in which it came, where that is no loss: it fits into one block, has not
+    /// waited long, and `fits` says so of each. Nil where stanzas have to be chosen.
+    package mutating func takePlain(
+        maximumBytes: Int, maximumStanzas: Int, now: UInt64, _ fits: (Stanza) -> Bool
+    ) -> [OutboxEntry]? {
+        guard queues.count == 0, takesAllRecent(maximumBytes, maximumStanzas, now),
+            recent.allSatisfy({ fits($0.stanza) })
+        else { return nil }
+        defer { forgetRecent() }
+        return Array(recent)
+    }
+
+    private mutating func forgetRecent() {
+        recent.removeAll(keepingCapacity: true)
+        recentBytes = 0
+        recentUrgentCount = 0
     }
 
     /// Offers what waits, one stanza after the other, each as long as those before it in its pair were taken.

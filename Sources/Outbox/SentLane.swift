@@ -27,6 +27,10 @@ package struct SentLane: Sendable {
     package var nextUncut: NumberedEntry? { hasUncut ? entries[cutCount] : nil }
     package var oldestArrival: UInt64? { entries.lazy.map(\.entry.arrival).min() }
 
+    /// The pairs of addresses that have something here: a pair uses one lane at a time, since only inside a lane is the order
+    /// certain. Asked where there is something in both lanes, which is rare; so it is not kept up to date at a cost.
+    package var pairs: Set<UInt64> { Set(entries.lazy.map(\.entry.stanza.pairHash)) }
+
     package subscript(index: Int) -> NumberedEntry { entries[index] }
 
     /// Gives numbers from `first` on, in order.

@@ -74,8 +74,10 @@ import XMPP
         keeping.send(try presence())
         commitAll(keeping)
         #expect(keeping.journal.peer[.outbox].map(\.id) == [1])
-        // A newer one replaces the row as well.
+        // A newer one replaces the row as well, when what waits is put into order.
         keeping.send(try presence(payload: "<show>away</show>"))
+        #expect(keeping.queue().count == 1)
+        keeping.run { $0.deadlineReached(now: keeping.now) }
         commitAll(keeping)
         #expect(keeping.journal.peer[.outbox].map(\.id) == [2])
     }
