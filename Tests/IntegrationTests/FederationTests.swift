@@ -80,6 +80,11 @@ struct FaultTests {
     }
 
     @Test(arguments: Variant.bridged)
+    func `Server and bridge acknowledge each other's stanzas where the server can`(_ variant: Variant) async throws {
+        try await expectPassed("acknowledged_streams", variant)
+    }
+
+    @Test(arguments: Variant.bridged)
     func `A cut of the link delays messages and throws nobody out of a room`(_ variant: Variant) async throws {
         try await expectPassed("cut_of_the_link", variant)
     }

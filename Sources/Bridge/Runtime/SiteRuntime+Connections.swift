@@ -54,6 +54,7 @@ extension SiteRuntime {
             .connectTimeout(.seconds(10))
             .channelOption(.writeBufferWaterMark, value: SiteRuntime.waterMark)
             .channelOption(.socketOption(.so_keepalive), value: 1)
+            .channelOption(.socketOption(.so_sndbuf), value: SiteRuntime.sendBuffer)
             .channelInitializer { channel in
                 channel.eventLoop.makeCompletedFuture {
                     let runtime = bound.value
@@ -75,6 +76,10 @@ extension SiteRuntime {
 
     /// Room for a few full turns: below this a server that reads in bursts is not taken for a slow one.
     static let waterMark = ChannelOptions.Types.WriteBufferWaterMark(low: 128 * 1_024, high: 512 * 1_024)
+
+    /// What the kernel has taken and the server has not read is lost when the server dies, and where nothing is acknowledged
+    /// nobody knows it; so the kernel is given no more room than a server on the same LAN needs.
+    static let sendBuffer: SocketOptionValue = 256 * 1_024
 
     func dialSucceeded(_ token: DialToken, _ channel: any Channel) {
         let handler = try? channel.pipeline.syncOperations.handler(type: LocalStreamHandler.self)

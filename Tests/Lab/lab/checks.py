@@ -10,6 +10,7 @@ import time
 
 from .client import Client, CheckFailed, PATIENCE
 from .federation import Federation, Site
+from .servers import Prosody
 
 CHECKS: dict[str, "Check"] = {}
 
@@ -554,3 +555,26 @@ async def link_is_narrow(federation: Federation):
         await asyncio.sleep(0.2)
         carried = federation.relay.up - before[0]
         return f"50 messages took {carried} bytes, {carried / 50:.0f} each"
+
+
+@bridge_check
+async def acknowledged_streams(federation: Federation):
+    """Stanzas between server and bridge are acknowledged (XEP-0198) both ways, where the server can."""
+    async with federation.users() as (romeo, juliet):
+        # What opens a stream may leave before acknowledgements are agreed on; these do not.
+        await talk(romeo, juliet, "first words")
+        await talk(romeo, juliet, "second words")
+        for site in federation.sites:
+            # Prosody 0.12 offers and wants it on streams that are proved by certificates only, ejabberd never.
+            able = isinstance(site.server, Prosody) and federation.variant.proof == "external"
+            deadline = time.monotonic() + 5
+            while True:
+                streams = [stream for stream in site.bridge.status()["local"]["streams"]
+                           if {"remote": (federation.right if site is federation.left else federation.left).domain,
+                               "local": site.domain} in stream["pairs"]]
+                if not able or all(stream["unacknowledged"] == 0 for stream in streams):
+                    break
+                expect(time.monotonic() < deadline, f"stanzas stay unacknowledged at {site.name}: {streams}")
+                await asyncio.sleep(0.1)
+            directions = {stream["direction"] for stream in streams if stream["stream-management"]}
+            expect_equal(directions, {"inbound", "outbound"} if able else set(), f"acknowledged streams at {site.name}")

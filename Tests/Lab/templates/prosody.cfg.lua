@@ -24,6 +24,9 @@ network_settings = { nagle = false }
 -- (*) the names of the remote domains lead to the bridge
 unbound = { resolvconf = false; hoststxt = false; forward = { "$resolver" } }
 
+-- (*) what the bridge has not acknowledged goes out again on the next stream instead of back to its sender
+smacks_s2s_resend = true
+
 -- (*) how servers prove who they are
 $security
 $components
