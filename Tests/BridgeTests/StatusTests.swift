@@ -26,6 +26,7 @@ import XMPP
                 stanzaClass: $0, stanzas: $0 == .message ? 3 : 0, bytes: $0 == .message ? 700 : 0,
                 oldestArrival: $0 == .message ? now - .seconds(100) : nil)
         }
+        core.linkSince = now - .seconds(65)
         core.inFlightStanzas = 2
         core.inFlightBytes = 300
         core.acknowledgedStanzas = 41
@@ -36,7 +37,7 @@ import XMPP
         core.session = .init(
             epoch: 0xABC, number: 3, isPeerRecognised: true, unacknowledgedBlocks: 1, remark: hostile)
         core.lastFailure = "the peer said \(hostile)"
-        var link = LinkStatus(peer: "shore", state: .connected, since: now - .seconds(65))
+        var link = LinkStatus(peer: "shore", state: .connected, since: now - .seconds(64))
         link.connections = [
             .init(description: "dialled 10.1.2.3:5270", since: now, sends: true, bytesReceived: 0, bytesSent: 0)
         ]
@@ -65,7 +66,7 @@ import XMPP
     @Test func `the text says what waits, for how long, what is in flight, and what to do`() throws {
         let text = try Self.status().text
         for part in [
-            "skywave 1.2.3, up 1 h 1 min", "peer shore (hq.example): Connected: dialled 10.1.2.3:5270, for 1 min 5 s",
+            "skywave 1.2.3, up 1 h 1 min", "peer shore (hq.example): Connected: dialled 10.1.2.3:5270; up for 1 min 5 s",
             "message        3    700  1 min 40 s", "in flight: 2 stanzas, 300 bytes; 41 acknowledged by the peer",
             "for the local server: 3 stanzas, 900 bytes; 1 of them given to it and not confirmed",
             "14 stanzas in doubt because a stream with the server broke, 15 repeats",

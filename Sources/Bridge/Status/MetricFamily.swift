@@ -54,7 +54,8 @@ package struct MetricFamily: Equatable, Sendable {
         "link_pauses_total", .counter, [], "How often the links were held up because the local server read too slowly")
 
     static let linkUp = MetricFamily("link_up", .gauge, ["peer"], "1 while the link is connected")
-    static let linkSeconds = MetricFamily("link_state_seconds", .gauge, ["peer"], "Time in the present state")
+    static let linkSeconds = MetricFamily(
+        "link_state_seconds", .gauge, ["peer"], "Time since the link came up or went down")
     static let linkReconnects = MetricFamily(
         "link_reconnects_total", .counter, ["peer"], "How often the link came back after an interruption")
     static let linkBytes = MetricFamily(

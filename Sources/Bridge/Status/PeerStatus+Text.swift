@@ -46,7 +46,9 @@ extension SiteStatus.Peer {
         .object([
             ("state", .string(link.sentence(now: now))), ("warning", .text(link.warning)),
             ("dialect", .string(core.session == nil ? "xep" : "skywave")),
-            ("connected", .boolean(link.state == .connected)), ("seconds-in-state", .seconds(since: link.since, now: now)),
+            ("connected", .boolean(link.state == .connected)),
+            ("seconds-up-or-down", .seconds(since: core.linkSince, now: now)),
+            ("seconds-in-state", .seconds(since: link.since, now: now)),
             ("bytes-sent", .count(link.bytesSent)), ("bytes-received", .count(link.bytesReceived)),
             ("blocks-sent", .count(link.blocksSent)), ("blocks-received", .count(link.blocksReceived)),
             ("batches-sent", .count(link.batchesSent)), ("stanzas-sent", .count(link.stanzasSent)),
@@ -74,7 +76,8 @@ extension SiteStatus.Peer {
         var state = link.sentence(now: now)
         if state.last == "." { state.removeLast() }
         let place = domains.joined(separator: ", ")
-        var lines = ["peer \(name) (\(place)): \(state), for \(SiteStatus.span(now - link.since))"]
+        let how = link.state == .connected ? "up" : "down"
+        var lines = ["peer \(name) (\(place)): \(state); \(how) for \(SiteStatus.span(now - core.linkSince))"]
         if let warning = link.warning { lines.append("  WARNING: \(warning)") }
         lines += problems(now: now).map { "  problem: \($0)" }
         lines.append(

@@ -41,7 +41,7 @@ extension SiteStatus {
     private func addLink(_ peer: Peer, _ writer: inout MetricWriter) {
         let (name, link, core) = (peer.name, peer.link, peer.core)
         writer.add(.linkUp, [name], link.state == .connected ? 1 : 0)
-        writer.add(.linkSeconds, [name], seconds(takenAt - link.since))
+        writer.add(.linkSeconds, [name], seconds(takenAt - core.linkSince))
         writer.add(.linkReconnects, [name], link.reconnects)
         writer.add(.linkBytes, [name, "in"], link.bytesReceived)
         writer.add(.linkBytes, [name, "out"], link.bytesSent)
