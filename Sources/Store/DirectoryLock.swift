@@ -11,7 +11,8 @@ final class DirectoryLock: Sendable {
         let path = "\(directory)/\(Self.fileName)"
         let file = unsafe open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0o600)
         guard file >= 0 else {
-            throw StoreError(.unusable, "\(path): \(SystemFailure.text(errno)); check owner and mode of the state directory")
+            let cause = SystemFailure.text(errno)
+            throw StoreError(.unusable, "\(path): \(cause); check owner and mode of the state directory")
         }
         guard flock(file, (isShared ? LOCK_SH : LOCK_EX) | LOCK_NB) == 0 else {
             let code = errno
@@ -22,7 +23,8 @@ final class DirectoryLock: Sendable {
             let digits = owner.prefix(max(count, 0)).prefix { (48...57).contains($0) }
             let who = digits.isEmpty ? "another process" : "process \(String(decoding: digits, as: UTF8.self))"
             throw StoreError(
-                .inUse, "the state directory \(directory) is in use by \(who); two cannot share it, so stop that one first")
+                .inUse,
+                "the state directory \(directory) is in use by \(who); two cannot share it, so stop that one first")
         }
         if !isShared {
             let line = Array("\(getpid())\n".utf8)

@@ -3,8 +3,8 @@ import CShims
 /// Which file this is, whatever its name and contents: copying a file over another keeps it, restoring one from a copy
 /// does not.
 ///
-/// Inode numbers are used again soon after a file is gone, so the moment of the file's birth belongs to it, which nothing
-/// but making a file sets. The device number does not: it may change with every boot, and an identity that changed by
+/// Inode numbers are used again soon after a file is gone, so the moment of the file's birth belongs to it, which
+/// nothing but making a file sets. The device number does not: it may change with every boot, and an identity that changed by
 /// itself would make every peer begin a new epoch.
 struct FileIdentity: Hashable, Sendable {
     var inode: Int64

@@ -2,8 +2,8 @@ import GRDB
 import Outbox
 
 extension Journal {
-    /// Reads what a journal holds without changing anything, beside a running daemon as well as after it: one consistent
-    /// state, that of the last commit.
+    /// Reads what a journal holds without changing anything, beside a running daemon as well as after it: one
+    /// consistent state, that of the last commit.
     ///
     /// Nothing is locked and no copy is recognised, so what it gives is for showing only.
     package static func readOnly(directory: String) throws(StoreError) -> RecoveredSite {
@@ -42,8 +42,8 @@ extension JournalSchema {
         guard found == version else {
             throw StoreError(
                 .newerVersion,
-                "\(path) has version \(found) and this program reads version \(version); start the bridge, which brings an "
-                    + "older journal up to date, and ask it")
+                "\(path) has version \(found) and this program reads version \(version); start the bridge, which brings "
+                    + "an older journal up to date, and ask it")
         }
     }
 }

@@ -6,8 +6,8 @@ package import NIOCore
 /// The durable memory of a site: what waits in the queues of its peers, and what numbers were given, in one SQLite file
 /// with a write-ahead log, which is flushed to the disk at each commit (`synchronous = FULL`).
 ///
-/// Commits are done one after the other on a thread of their own. The log is copied into the file on another one, so that
-/// no commit waits for it. Beside the file lie its lock, and its mark, by which an older copy is recognised
+/// Commits are done one after the other on a thread of their own. The log is copied into the file on another one, so
+/// that no commit waits for it. Beside the file lie its lock, and its mark, by which an older copy is recognised
 /// (``JournalMark``).
 package final class Journal: JournalWriter {
     /// The name of the file in the state directory.
@@ -100,7 +100,7 @@ package final class Journal: JournalWriter {
                 do { try database.checkpoint(.passive) } catch { failure = SQLiteFailure(error) }
                 let outcome = failure
                 self.writer.asyncWriteWithoutTransaction { _ in
-                    session.checkpointEnded(outcome, wasBeside: true)
+                    self.session.withLockedValue { $0?.checkpointEnded(outcome, wasBeside: true) }
                 }
             }
         }

@@ -35,7 +35,8 @@ package enum JournalCheck {
     }
 
     private static func look(_ path: String) throws -> [String] {
-        let queue = try JournalReader.queue(path)
+        let configuration = JournalOpening.configuration("skywave.journal.check", isReadOnly: true)
+        let queue = try DatabaseQueue(path: path, configuration: configuration)
         defer { try? queue.close() }
         return try queue.read { database in
             try JournalSchema.current.verify(database, path: path)

@@ -2,8 +2,8 @@ import XMPP
 
 /// What the file beside the journal says: how far the journal is at least.
 ///
-/// It is written after every commit, without waiting for the disk, and only ever after the commit itself was durable. So
-/// a journal that is behind its mark is an older copy. One line of text in one sector.
+/// It is written after every commit, without waiting for the disk, and only ever after the commit itself was durable.
+/// So a journal that is behind its mark is an older copy. One line of text in one sector.
 struct JournalMark: Equatable, Sendable {
     /// The journal that it belongs to, 32 hexadecimal digits.
     var journal: String

@@ -68,8 +68,8 @@ struct JournalOpening {
         }
         if !reasons.isEmpty {
             notes.append(
-                "\(path) is not the journal as it was last written: \(reasons.joined(separator: "; ")). What is in it is "
-                    + "kept, and all peers begin a new epoch, so that no number is used twice; the other sites may see "
+                "\(path) is not the journal as it was last written: \(reasons.joined(separator: "; ")). What is in it "
+                    + "is kept, and all peers begin a new epoch, so that no number is used twice; the other sites may see "
                     + "again what had been sent after the copy was made")
         }
         let current = try claim(writer, site, mark, isRestored: !reasons.isEmpty)

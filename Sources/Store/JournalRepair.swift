@@ -4,8 +4,8 @@ import Outbox
 
 /// Makes a new journal out of what is readable of a damaged one.
 ///
-/// The damaged file is only read, and kept with its log under a name of its own. All peers begin a new epoch afterwards:
-/// what is missing may have had numbers.
+/// The damaged file is only read, and kept with its log under a name of its own. All peers begin a new epoch
+/// afterwards: what is missing may have had numbers.
 package enum JournalRepair {
     package struct Report: Equatable, Sendable {
         /// What the operator is told, line by line.
@@ -38,9 +38,11 @@ package enum JournalRepair {
         var lines = ["\(path): \(check.problem ?? "damaged")"]
         lines += peers
         lines.append(
-            "lost: \(salvage.damagedRows) rows that were changed or incomplete, \(salvage.damagedPages) unreadable pages")
+            "lost: \(salvage.damagedRows) rows that were changed or incomplete, "
+                + "\(salvage.damagedPages) unreadable pages")
         if salvage.mayHoldRemovedRows {
-            lines.append("the list of free pages is lost: rows that were done with may have come back, and be sent again")
+            lines.append(
+                "the list of free pages is lost: rows that were done with may have come back, and be sent again")
         }
         lines.append("all peers begin a new epoch: what the other sites had and did not confirm may reach them twice")
         lines.append("the damaged file is kept as \(aside)")

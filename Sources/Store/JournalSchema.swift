@@ -46,14 +46,15 @@ struct JournalSchema: Sendable {
         if found != 0 || tables != 0 {
             guard try Int.fetchOne(database, sql: "PRAGMA application_id") == Self.applicationID else {
                 throw StoreError(
-                    .unusable, "\(path) is a database of another program; move it away, or name another state directory")
+                    .unusable,
+                    "\(path) is a database of another program; move it away, or name another state directory")
             }
         }
         guard found <= version else {
             throw StoreError(
                 .newerVersion,
-                "\(path) was written by a newer version of Skywave (journal version \(found), this one knows \(version)); "
-                    + "run that version, or name another state directory")
+                "\(path) was written by a newer version of Skywave (journal version \(found), this one knows \(version));"
+                    + " run that version, or name another state directory")
         }
         return found
     }

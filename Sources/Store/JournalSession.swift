@@ -93,11 +93,13 @@ final class JournalSession: @unchecked Sendable {
         for record in entry.batch.records {
             switch record {
             case .put(let table, let id, let payload, let time):
-                let key = (EntryKind.table(table), EntryKind.stored(id), Int64(clamping: time))
+                let kind = EntryKind.table(table)
+                let key = EntryKind.stored(id)
+                let time = Int64(clamping: time)
                 let failure =
                     switch payload {
-                    case .stanza(let stanza): unsafe stanza.withBytes { unsafe entries.save(peer, key.0, key.1, key.2, $0) }
-                    case .bytes(let bytes): unsafe bytes.withUnsafeBytes { unsafe entries.save(peer, key.0, key.1, key.2, $0) }
+                    case .stanza(let stanza): unsafe stanza.withBytes { unsafe entries.save(peer, kind, key, time, $0) }
+                    case .bytes(let bytes): unsafe bytes.withUnsafeBytes { unsafe entries.save(peer, kind, key, time, $0) }
                     }
                 if let failure { throw failure }
             case .remove(let table, let ids):
@@ -175,7 +177,8 @@ struct JournalPolicy: Sendable {
     var reservedLogBytes = 4 << 20
     /// With less free space than this nothing new should be taken.
     var lowSpaceBytes: UInt64 = 16 << 20
-    /// Pages that are free in the database file, and more than half of it, from which on it is made smaller at the start.
+    /// Pages that are free in the database file, and more than half of it, from which on it is made smaller at
+    /// the start.
     var vacuumPages = 4_096
     /// Checkpoints on the thread of the commits, so that a test sees every run alike.
     var checkpointsBeside = true

@@ -7,8 +7,8 @@ package protocol JournalWriter: Sendable {
     /// undoes it. When it fails, nothing of it was kept and the same batches may be offered again, at any time and as
     /// often as it takes; the error is a ``StoreError``.
     ///
-    /// Commits are done in the order of the calls. An empty list is a commit as well: it makes the service time durable,
-    /// and shows whether the disk takes anything.
+    /// Commits are done in the order of the calls. An empty list is a commit as well: it makes the service time
+    /// durable, and shows whether the disk takes anything.
     ///
     /// - Parameters:
     ///   - batches: what each peer wants written; several batches of one peer in their order.

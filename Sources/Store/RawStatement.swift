@@ -40,7 +40,8 @@ struct RawStatement {
     func step() throws(SQLiteFailure) {
         let result = unsafe sqlite3_step(statement.sqliteStatement)
         // Reset reports the same failure again; what it says is in the connection either way.
-        let failure = result == SQLITE_DONE || result == SQLITE_ROW ? nil : unsafe SQLiteFailure(connection: database.sqliteConnection)
+        let isDone = result == SQLITE_DONE || result == SQLITE_ROW
+        let failure = isDone ? nil : unsafe SQLiteFailure(connection: database.sqliteConnection)
         unsafe sqlite3_reset(statement.sqliteStatement)
         if let failure { throw failure }
     }

@@ -1,7 +1,7 @@
 import XMPP
 
-/// 32 bits over everything that a row holds, key included: finds what the disk changed, and lets a repair tell rows from
-/// rubble.
+/// 32 bits over everything that a row holds, key included: finds what the disk changed, and lets a repair tell rows
+/// from rubble.
 enum RowChecksum {
     static func of(
         peer: Int64, kind: Int64, id: Int64, time: Int64, payload: UnsafeRawBufferPointer

@@ -1,7 +1,7 @@
 /// The pages of an SQLite file with its write-ahead log laid over them, read without SQLite and believing nothing.
 ///
-/// Source: SQLite file format, §1 (pages, free list), §4 (write-ahead log). The log counts as far as SQLite would take it:
-/// up to the last commit before the first frame whose checksum is wrong.
+/// Source: SQLite file format, §1 (pages, free list), §4 (write-ahead log). The log counts as far as SQLite would take
+/// it: up to the last commit before the first frame whose checksum is wrong.
 struct SalvageImage {
     let pageSize: Int
     let pageCount: Int

@@ -14,8 +14,9 @@ struct KillTests {
     func `after kill -9 all acknowledged commits are there, and none in part`(microseconds: Int) async throws {
         let directory = try TemporaryDirectory()
         let path = directory.path
-        await #expect(processExitsWith: .signal(SIGKILL)) { [path = path as String, microseconds = microseconds as Int] in
-            try Self.commitUntilKilled(path, after: UInt32(microseconds))
+        let delay = UInt32(microseconds)
+        await #expect(processExitsWith: .signal(SIGKILL)) { [path = path as String, delay = delay as UInt32] in
+            try Self.commitUntilKilled(path, after: delay)
         }
         let text = try String(contentsOfFile: "\(path)/\(Self.counter)", encoding: .utf8)
         let acknowledged = text.utf8.count

@@ -51,7 +51,8 @@ struct PowerCutTests {
         defer { journal.closeNow() }
         let found = JournalModel(peers: site.peers, serviceTime: site.serviceTime)
         let at = workload.models.lastIndex(of: found)
-        #expect(at.map { $0 >= acknowledged && $0 <= acknowledged + 1 } == true, "\(comment): \(at ?? -1), \(acknowledged)")
+        let isRight = at.map { $0 >= acknowledged && $0 <= acknowledged + 1 } ?? false
+        #expect(isRight, "\(comment): found \(at ?? -1), acknowledged \(acknowledged)")
         #expect(site.notes.allSatisfy { $0.hasSuffix("first epoch") }, "\(comment): \(site.notes)")
         // And it goes on from there.
         guard let at, at < workload.commits.count else { return }

@@ -82,7 +82,8 @@ struct Workload {
     private static func record(
         _ nextID: inout UInt64, _ peer: RecoveredPeer?, _ time: UInt64, _ generator: inout SeededGenerator
     ) -> JournalRecord {
-        let table: JournalTable = [.outbox, .outbox, .inbox, .sentText, .rooms].randomElement(using: &generator) ?? .inbox
+        let tables: [JournalTable] = [.outbox, .outbox, .inbox, .sentText, .rooms]
+        let table = tables.randomElement(using: &generator) ?? .inbox
         let present = peer?[table].map(\.id) ?? []
         switch Int.random(in: 0..<10, using: &generator) {
         case 0..<5:

@@ -30,12 +30,14 @@ enum DurableBench {
             var rates: [Double] = []
             for run in 0..<min(runs, 5) {
                 let ends = try (0..<2).map { try open("\(directory)/\(run)-\($0)") }
+                defer { for end in ends { end.closeNow() } }
                 let path = DurablePath(near: ends[0], far: ends[1], stanzas: stanzas, on: group.next())
                 rates.append(try path.run())
-                for end in ends { end.closeNow() }
             }
-            report("durable", rates.sorted()[rates.count / 2], "messages/s", .atLeast(20_000))
-            report("durable-spread", ((rates.max() ?? 0) - (rates.min() ?? 0)) / rates.sorted()[rates.count / 2] * 100, "percent")
+            rates.sort()
+            let median = rates[rates.count / 2]
+            report("durable", median, "messages/s", .atLeast(20_000))
+            report("durable-spread", (rates[rates.count - 1] - rates[0]) / median * 100, "percent")
             try lone(open("\(directory)/lone"), stanzas[0], group.next())
         } catch {
             print("not measured: durable: \(error)")
@@ -149,7 +151,7 @@ private final class DurablePath: @unchecked Sendable {
         }
         let sends = numbered < taken - 1 || (taken == Self.blocks && numbered < taken) ? numbered : nil
         if let sends {
-            let words = ids(sends).flatMap { id in (0..<8).reversed().map { UInt8(truncatingIfNeeded: id >> ($0 * 8)) } }
+            let words = ids(sends).flatMap { id in unsafe withUnsafeBytes(of: id.bigEndian) { unsafe Array($0) } }
             records.append(.put(.normalNumbers, id: UInt64(sends * Self.blockStanzas), .bytes(words), time: 1))
             records.append(.set(.sending, [UInt8](repeating: 7, count: 48)))
             numbered += 1
