@@ -67,7 +67,8 @@ let package = Package(
         .executableTarget(
             name: "skywave",
             dependencies: [
-                "Bridge", "Store", "TLS", "Admin", "XMPP", nioCore, nioPosix, arguments, logging, lifecycle, unixSignals,
+                "Bridge", "Blocks", "Store", "TLS", "Admin", "XMPP", nioCore, nioPosix, arguments, logging, lifecycle,
+                unixSignals,
             ]),
 
         // Measurement

@@ -51,7 +51,7 @@ package struct DictionaryTrainer {
     }
 
     /// The dictionary: definitions of phrases, those that save most at the end, where references are shortest. The same
-    /// stanzas give the same bytes, in whatever order.
+    /// stanzas in the same order give the same bytes.
     ///
     /// - Parameter maximumBytes: at most DEFLATE's window, 32 768.
     package func dictionary(maximumBytes: Int = 16_384) -> ByteBuffer {

@@ -14,7 +14,9 @@ struct Skywave: AsyncParsableCommand {
             Exit codes: 0 all is well; 1 failed while running; 2 the configuration has problems; 3 `check --dial` found \
             something missing; 64 wrong use of the command line.
             """,
-        subcommands: [Run.self, Check.self, Status.self, Queue.self, JournalCommand.self, PKI.self, Version.self])
+        subcommands: [
+            Run.self, Check.self, Status.self, Queue.self, JournalCommand.self, DictionaryCommand.self, PKI.self, Version.self,
+        ])
 }
 
 extension ExitCode {

@@ -1,0 +1,95 @@
+import Blocks
+import NIOCore
+import SampleTraffic
+import TestSupport
+import Testing
+import XMPP
+
+/// Preset dictionaries: what goes into them, and what must not.
+@Suite struct DictionaryTests {
+    private func sample(seed: UInt64, _ count: Int = 1_500) -> [Stanza] {
+        var generator = TrafficGenerator(seed: seed)
+        return stanzas(generator.next(count).map(\.xml).joined())
+    }
+
+    private func train(_ stanzas: [Stanza]) -> ByteBuffer {
+        var trainer = DictionaryTrainer()
+        for stanza in stanzas { trainer.add(stanza) }
+        return trainer.dictionary()
+    }
+
+    @Test func `a first block is smaller with a dictionary of other traffic`() throws {
+        let dictionary = train(sample(seed: 1))
+        #expect(dictionary.readableBytes > 1_000)
+        for count in [1, 16] {
+            let sent = Array(sample(seed: 2, 64).prefix(count))
+            let without = CodecPair(level: 9)
+            let with = CodecPair(level: 9, history: dictionary)
+            #expect(try without.carry(sent) == sent)
+            #expect(try with.carry(sent) == sent)
+            #expect(with.bodyBytes * 100 < without.bodyBytes * 92)
+        }
+    }
+
+    @Test func `the same stanzas give the same bytes, and their order hardly counts`() {
+        let stanzas = sample(seed: 3)
+        #expect(train(stanzas) == train(stanzas))
+        // Ids that were seen lately have another mark, so only stanzas without any may change places.
+        let plain = stanzas.filter { $0.id == nil || $0.kind == .presence }
+        #expect(train(plain) == train(plain.reversed()))
+        #expect(String(buffer: train(stanzas)).contains("urn:xmpp:receipts"))
+    }
+
+    @Test func `no bodies, addresses, ids or hashes`() {
+        // The slot's two bytes may look like anything.
+        let definitions = train(sample(seed: 4, 4_000)).readableBytesView.split(separator: 0x05)
+        let text = definitions.map { String(decoding: $0.dropFirst(3), as: UTF8.self) }.joined(separator: "\n")
+        #expect(definitions.count > 20)
+        for word in [
+            "@", "ship.example", "shore.example", "anna", "boris", "desk", "watch", "bridge", "ver=", "node=", "sha1",
+            "occupant-id", "by=", " the ", "Sample",
+        ] { #expect(!text.contains(word), "\(word)") }
+        // Nothing that looks like an id of eight characters or more.
+        #expect(text.firstMatch(of: /[0-9a-f]{8}/) == nil)
+    }
+
+    @Test func `what only one person sends stays out`() {
+        let own = (0..<50).flatMap { _ in
+            stanzas("<message to='b@y.example' from='a@x.example'><x xmlns='urn:only:mine'/></message>")
+        }
+        #expect(train(own).readableBytes == 0)
+        let others = stanzas("<message to='b@y.example' from='c@x.example'><x xmlns='urn:only:mine'/></message>")
+        #expect(String(buffer: train(own + others)).contains("urn:only:mine"))
+    }
+
+    @Test(arguments: ["securitylabel xmlns='urn:xmpp:sec-label:0'", "ConfidentialityLabel xmlns='urn:nato:stanag:4774:confidentialitymetadatalabel:1:0'"])
+    func `labelled stanzas stay out, wherever the label is`(label: String) {
+        let name = label.prefix { $0 != " " }
+        var trainer = DictionaryTrainer()
+        for number in 0..<20 {
+            for stanza in stanzas(
+                "<message to='b@y.example' from='u\(number)@x.example'><f xmlns='urn:forward'><\(label)></\(name)></f></message>")
+            {
+                trainer.add(stanza)
+            }
+        }
+        #expect(trainer.labelled == 20)
+        #expect(trainer.stanzas == 0)
+        #expect(trainer.dictionary().readableBytes == 0)
+    }
+
+    @Test func `recordings are read bare, wrapped and broken`() {
+        let recorded = RecordedStanzas(
+            Array(
+                """
+                <?xml version='1.0'?><!-- <message/> --><t:traffic xmlns:t='urn:t' xmlns='jabber:server'>
+                <t:at t='0.1' from="a>b"><message to="a@b.example" id='x>y'><body>1 &lt; 2 > 1<![CDATA[</message>]]></body><iq/></message></t:at>
+                <t:at><presence/></t:at> <iq type='get' id='1'><query xmlns='q'/></iq><messages/><message><b></message> <presence id='last'/>
+                """.utf8))
+        #expect(recorded.stanzas.map(\.kind) == [.message, .presence, .iq])
+        #expect(recorded.stanzas.first?.root.firstChild("body", XMLNamespace.server)?.text == "1 < 2 > 1</message>")
+        #expect(RecordedStanzas(Array("<message to='a@b.example'".utf8)).stanzas.isEmpty)
+        #expect(RecordedStanzas(Array("<message><b></message>".utf8)).stanzas.isEmpty)
+        #expect(RecordedStanzas(Array("<message a='1' a='2'/><iq/>".utf8)).unreadable == 1)
+    }
+}
