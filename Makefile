@@ -3,6 +3,7 @@
 #   make test             set-up, build, unit tests, integration tests with real servers
 #   make demo             two servers, two bridges, a conversation; KEEP=1 leaves it running, make demo-stop ends that
 #   make build            release build of the daemon
+#   make soak-real        real servers and bridges, killed and cut under load; ROUNDS=100, SEED=1, MODE=resend|bounce|off
 #   make bench            measurements
 #   make fuzz             libFuzzer on the parsers, FUZZ_SECONDS each
 #   make test-sanitized   unit tests under the address and the thread sanitizer
@@ -14,7 +15,7 @@ PYTHON := .lab/venv/bin/python
 FUZZ_SECONDS ?= 60
 
 .DEFAULT_GOAL := build
-.PHONY: setup build test demo demo-stop bench fuzz test-sanitized clean
+.PHONY: setup build test demo demo-stop soak-real bench fuzz test-sanitized clean
 
 setup:
 	@Tests/Lab/setup.sh
@@ -30,6 +31,13 @@ demo: build
 
 demo-stop:
 	@$(PYTHON) Tests/Lab/demo.py --stop
+
+ROUNDS ?= 100
+SEED ?= 1
+
+soak-real: build
+	@$(PYTHON) Tests/Lab/soak_real.py --bridge "$$(swift build -c release --show-bin-path)/skywave" \
+		--rounds $(ROUNDS) --seed $(SEED) $(if $(MODE),--mode $(MODE))
 
 bench: setup
 	@Tests/Lab/bench.sh

@@ -2,7 +2,7 @@
 
 import json
 import subprocess
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from .certificates import Identity
@@ -39,6 +39,8 @@ class SiteBridge:
     link_authority: Path | None = None
     link_peer_name: str | None = None
     link_fingerprint: str | None = None
+    dialect: str = "xep"
+    site_lines: list[str] = field(default_factory=list)  # further lines of [site], and tables in it
 
     def toml(self) -> str:
         component = self.proof == "component"
@@ -48,13 +50,13 @@ class SiteBridge:
             lines.append('attachment = "component"')
         else:
             lines.append(f'listen = "{self.listen}:{PORT}"')
-        lines += [f'state = "{self.directory / "state"}"', f"rooms = {array(self.rooms)}", ""]
+        lines += [f'state = "{self.directory / "state"}"', f"rooms = {array(self.rooms)}", *self.site_lines, ""]
         if component:
             lines += ["[site.components]", *(f'"{domain}" = "{self.secret}"' for domain in self.peer_domains)]
         else:
             lines += ["[site.tls]", *self._tls()]
         lines += ["", "[[peer]]", f'name = "{self.peer}"', f"domains = {array(self.peer_domains)}",
-                  f"rooms = {array(self.peer_rooms)}", 'dialect = "xep"', "", "[peer.transport]", 'kind = "tcp"']
+                  f"rooms = {array(self.peer_rooms)}", f'dialect = "{self.dialect}"', "", "[peer.transport]", 'kind = "tcp"']
         if self.dials:
             lines += [f'connect = "{self.dials}"', 'reconnect = { min = "100ms", max = "1s" }']
         if self.listens:

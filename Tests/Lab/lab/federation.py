@@ -27,6 +27,8 @@ class Site:
         self.server: Server | None = None
         self.resolver: NameServer | None = None
         self.bridge: Bridge | None = None
+        # What stands before them may differ: a tap that reads along.
+        self.server_as_dialled, self.bridge_as_dialled = self.server_address, self.bridge_address
         self._next_user = 0
 
     @property
@@ -60,7 +62,8 @@ class Federation:
     """
 
     def __init__(self, variant: Variant, directory: Path, bridge: Path | None, verbose: bool = False,
-                 relay: bool = True, prefix: str | None = None):
+                 relay: bool = True, prefix: str | None = None, dialect: str = "xep",
+                 site_lines: list[str] | None = None, server_lines: list[str] | None = None):
         self.variant, self.directory, self.verbose = variant, directory, verbose
         if variant.is_bridged and bridge is None:
             raise LabError(f"{variant.name} needs the bridge's executable")
@@ -73,6 +76,7 @@ class Federation:
         self.sites = [self.left, self.right]
         self.relay: Relay | None = None
         self._executable, self._has_relay = bridge, relay
+        self._dialect, self._site_lines, self._server_lines = dialect, site_lines or [], server_lines or []
 
     # Life
 
@@ -89,7 +93,7 @@ class Federation:
                 self._make_bridges(trusted)
             for site, far, kind in [(self.left, self.right, variant.left), (self.right, self.left, variant.right)]:
                 folder = self.directory / site.name
-                away = far.server_address if not variant.is_bridged else site.bridge_address
+                away = far.server_address if not variant.is_bridged else site.bridge_as_dialled
                 names = {site.domain: site.server_address, far.domain: away, far.room_domain: away}
                 site.resolver = NameServer(site.resolver_address, names, folder / "names")
                 components = {}
@@ -102,7 +106,7 @@ class Federation:
                     raise LabError(f"{kind} is not installed; `make setup` does it")
                 site.server = KINDS[kind](ServerSetup(
                     site.domain, site.server_address, site.resolver_address, folder / kind, site.accounts(),
-                    security, components, self.verbose))
+                    security, components, self.verbose, self._server_lines))
             for site in self.sites:
                 await site.resolver.start()
             for site in self.sites:
@@ -166,11 +170,12 @@ class Federation:
             self.relay = Relay((self.block[20], port), (self.right.bridge_address, port))
         for site, far in [(self.left, self.right), (self.right, self.left)]:
             setup = SiteBridge(
-                name=site.name, domains=site.domains, rooms=[site.room_domain], server=site.server_address,
+                name=site.name, domains=site.domains, rooms=[site.room_domain], server=site.server_as_dialled,
                 listen=site.bridge_address, peer=far.name, peer_domains=far.domains, peer_rooms=[far.room_domain],
                 proof=self.variant.proof, directory=self.directory / site.name / "bridge",
                 pki=self.directory / site.name / "pki", deflate=self.variant.link_has_deflate,
-                secret=f"shared-by-{site.name}", verbose=self.verbose, socket=self._sockets / f"{site.name}.sock")
+                secret=f"shared-by-{site.name}", verbose=self.verbose, socket=self._sockets / f"{site.name}.sock",
+                dialect=self._dialect, site_lines=self._site_lines)
             if site is self.left:
                 setup.dials = f"{self.block[20] if self.relay else far.bridge_address}:{port}"
             else:

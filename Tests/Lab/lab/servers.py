@@ -41,6 +41,7 @@ class ServerSetup:
     security: Security = field(default_factory=Security)
     components: dict[str, str] = field(default_factory=dict)  # remote domain: secret (XEP-0114)
     verbose: bool = False
+    lines: list[str] = field(default_factory=list)  # further global lines, in the server's own language
 
     @property
     def room_domain(self) -> str:
@@ -116,7 +117,7 @@ class Prosody(Server):
         return Template((TEMPLATES / "prosody.cfg.lua").read_text()).substitute(
             directory=setup.directory, address=setup.address, domain=setup.domain, resolver=f"{setup.resolver}@{NameServer.port}",
             level="debug" if setup.verbose else "info", modules=modules, disabled=disabled,
-            security="\n".join(lines), components="\n".join(components), muc="\n".join(entries))
+            security="\n".join(lines + setup.lines), components="\n".join(components), muc="\n".join(entries))
 
     def _register_users(self):
         """Writes the account files that `prosodyctl register` would write, without its start-up time."""
