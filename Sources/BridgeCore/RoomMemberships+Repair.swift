@@ -90,7 +90,10 @@ extension RoomMemberships {
         case .joining, .joined, .pinging, .rejoining:
             break
         }
-        if entry.phase == .joined { entries[Int(index)]?.attempts = 0 }
+        if entry.phase == .joined {
+            entries[Int(index)]?.attempts = 0
+            entries[Int(index)]?.replayed = 0
+        }
         if entry.holdUntil == nil, entry.phase == .joined {
             entries[Int(index)]?.holdUntil = now + Self.holdTime
             wake(at: now + Self.holdTime)

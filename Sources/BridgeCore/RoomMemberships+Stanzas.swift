@@ -33,7 +33,8 @@ extension RoomMemberships {
 
     private mutating func messageReceived(_ stanza: Stanza, _ index: Int32, now: NIODeadline) -> RoomVerdict {
         let place = Int(index)
-        let isReplay = entries[place]?.replayUntil.map { now < $0 } ?? false
+        // While he is doubtful, the server may also send again what was on a broken stream, with a stamp.
+        let isReplay = entries[place]?.phase != .joined || entries[place]?.replayUntil.map { now < $0 } ?? false
         if stanza.hasChild(.subject), !stanza.hasChild(.body) {
             if let until = entries[place]?.subjectUntil, now < until { tellWhoLeft(index) }
             let subject = stanza.subjectFingerprint

@@ -1,11 +1,14 @@
 extension Stanza {
     /// A hash by which a stanza that the server sends a second time is known, the same in every process; `nil` for one
-    /// without `id`, which cannot be told from another of the same words.
+    /// without `id`, which cannot be told from another of the same words, and for what a room says to whoever joins again:
+    /// the presence of the others, with the `id` that they once gave it, and the delayed messages of its history.
     ///
     /// Covers the canonical bytes but for direct `delay` children (XEP-0203): Prosody stamps what it sends again.
     package var fingerprint: UInt64? {
         let fields = self.fields
-        guard fields.id.start != 0, fields.kind != .other else { return nil }
+        guard fields.id.start != 0, fields.kind != .other, fields.kind != .presence,
+            fields.type != .groupchat || !self.hasChild(.delay)
+        else { return nil }
         let storage = self.storage.value
         return storage.withBytes { bytes in
             let root = storage.entry(0)

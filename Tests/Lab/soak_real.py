@@ -205,11 +205,12 @@ class Soak:
         quiet = await self.come_to_rest(over + REST_LIMIT)
         rested = time.monotonic() - over
         self.longest_rest = max(self.longest_rest, rested)
+        disagreement = await self.rooms_agree(20, fails=False)
+        await self.rooms_heard(3 if fault.kind == "server" else 10)
         verdict = self.ledger.close()
         self.count_rooms(verdict)
         if not quiet:
             verdict.faults.append(f"not at rest after {REST_LIMIT:.0f} s: {self.states()}")
-        disagreement = await self.rooms_agree(20, fails=False)
         if disagreement:
             verdict.counts["rooms differ"] += 1
             verdict.faults.append(f"rooms differ: {disagreement}")
@@ -345,6 +346,16 @@ class Soak:
                 if fails:
                     raise CheckFailed("; ".join(wrong))
                 return "; ".join(wrong)
+            await asyncio.sleep(0.1)
+
+    async def rooms_heard(self, patience: float):
+        """Gives those who missed something in a room time to get it from the history."""
+        deadline = time.monotonic() + patience
+        while time.monotonic() < deadline:
+            verdict = Verdict()
+            self.count_rooms(verdict)
+            if not verdict.counts["not heard"]:
+                return
             await asyncio.sleep(0.1)
 
     def count_rooms(self, verdict: Verdict):
