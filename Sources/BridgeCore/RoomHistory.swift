@@ -8,15 +8,20 @@ enum RoomHistory: Equatable {
     /// Clocks of bridge and server differ, and rooms count in whole seconds; what comes twice for that is swallowed.
     static let margin: UInt64 = 30_000
 
+    /// What was said less than this long before his join may come to him as well.
+    static let joinMargin: UInt64 = 2_000
+
     /// - Parameters:
     ///   - age: milliseconds of service since the last message that he has had.
+    ///   - longestAge: milliseconds of service since his join.
     ///   - wall: the wall clock in Unix milliseconds.
     ///   - isAgeKnown: false when time passed that service time does not know of.
-    init(age: UInt64, wall: UInt64?, isAgeKnown: Bool) {
-        if let wall, Self.isBelievable(wall), wall > age &+ Self.margin {
-            self = .since(wall - age - Self.margin)
+    init(age: UInt64, longestAge: UInt64, wall: UInt64?, isAgeKnown: Bool) {
+        let reach = min(age &+ Self.margin, longestAge &+ Self.joinMargin)
+        if let wall, Self.isBelievable(wall), wall > reach {
+            self = .since(wall - reach)
         } else if isAgeKnown {
-            self = .seconds((age &+ Self.margin &+ 999) / 1_000)
+            self = .seconds((reach &+ 999) / 1_000)
         } else {
             self = .stanzas(RoomMembership.seenMessages)
         }

@@ -57,6 +57,8 @@ struct RoomMembership {
     var kicks = 0
     var kicksSince = NIODeadline.uptimeNanoseconds(0)
 
+    /// Service time when he joined: what was said before is not missing.
+    var joinedAt: UInt64 = 0
     /// Service time when the last message of the room went to him.
     var lastSeen: UInt64
     /// Service time from which messages were lost on their way to him.

@@ -226,7 +226,9 @@ extension RoomMemberships {
         let from = min(entry.lostSince ?? entry.lastSeen, entry.lastSeen)
         let wall = wallTime(now)
         let history = RoomHistory(
-            age: time > from ? time - from : 0, wall: wall, isAgeKnown: !entry.isRecovered || wall != nil)
+            age: time > from ? time - from : 0, longestAge: time > entry.joinedAt ? time - entry.joinedAt : 0,
+            wall: wall,
+            isAgeKnown: !entry.isRecovered || wall != nil)
         guard let join = stanza(joinText(entry, history)) else { return tell(index) }
         setPhase(index, .rejoining(isResync: isResync), due: now + Self.joinAnswerTime)
         entries[Int(index)]?.present.removeAll()

@@ -167,8 +167,10 @@ extension RoomMemberships {
     private mutating func joinReceived(_ stanza: Stanza, id: UInt64?, now: NIODeadline) -> RoomVerdict {
         let to = stanza.toText
         guard let slash = to.firstIndex(of: "/") else { return .pass }
+        var had: RoomMembership?
         if let index = indexOfSender(stanza) {
-            // He starts anew and knows nothing.
+            // He starts anew and knows nothing but what he has read.
+            had = entries[Int(index)]
             release(index, keepsHolding: false)
             remove(index)
         }
@@ -176,11 +178,13 @@ extension RoomMemberships {
             counts.notRemembered &+= 1
             return .pass
         }
-        let membership = RoomMembership(
+        var membership = RoomMembership(
             key: takeKey(), pair: Self.pairHash(room: stanza.bareToHash, occupant: stanza.bareFromHash),
             occupant: stanza.fromText, room: String(to[..<slash]), roomDomain: stanza.toDomain,
             nick: String(to[to.index(after: slash)...]), join: kept, phase: .joining,
             due: now + Self.joinAnswerTime, lastSeen: clock.milliseconds(now))
+        membership.joinedAt = membership.lastSeen
+        membership.seen = had?.orderedSeen ?? []
         if let index = insert(membership) {
             mark(index, .all)
             wake(at: now + Self.joinAnswerTime)

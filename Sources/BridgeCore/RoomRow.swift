@@ -21,10 +21,12 @@ enum RoomRow {
             var buffer = ByteBuffer()
             buffer.writeInteger(version)
             fill(&buffer)
-            records.append(.put(.rooms, id: entry.key << 2 | part, .bytes(Array(buffer.readableBytesView)), time: entry.lastSeen))
+            records.append(
+                .put(.rooms, id: entry.key << 2 | part, .bytes(Array(buffer.readableBytesView)), time: entry.lastSeen))
         }
         if entry.changed.contains(.join) {
             put(join) { buffer in
+                buffer.writeInteger(entry.joinedAt)
                 writeText(entry.nick, to: &buffer)
                 writeStanza(entry.join, to: &buffer)
                 if let update = entry.update { writeStanza(update, to: &buffer) }
@@ -74,7 +76,9 @@ enum RoomRow {
     private static func membership(
         key: UInt64, _ buffer: inout ByteBuffer, time: UInt64, _ reader: StanzaReader
     ) -> RoomMembership? {
-        guard let nick = readText(&buffer), let join = readStanza(&buffer, reader), join.kind == .presence else {
+        guard let joinedAt = buffer.readInteger(as: UInt64.self), let nick = readText(&buffer),
+            let join = readStanza(&buffer, reader), join.kind == .presence
+        else {
             return nil
         }
         let room = join.toText.prefix { $0 != "/" }
@@ -83,6 +87,7 @@ enum RoomRow {
             key: key, pair: RoomMemberships.pairHash(room: join.bareToHash, occupant: join.bareFromHash),
             occupant: join.fromText, room: String(room), roomDomain: join.toDomain, nick: nick, join: join,
             lastSeen: time)
+        membership.joinedAt = joinedAt
         membership.update = readStanza(&buffer, reader)
         return membership
     }
