@@ -1,8 +1,9 @@
-"""Builds the tests, runs them in two phases and counts what happened.
+"""Builds the tests, runs them in two phases and counts what happened; then a few rounds of the soak.
 
 The unit tests run first and alone, because some of them measure time and memory; then the integration tests with
-real servers. The counts come from Swift Testing's event stream, not from its printed text. A test that was started
-and never ended, or never got its turn because the process died, counts as failed.
+real servers; last the soak, which counts as one test. The other counts come from Swift Testing's event stream, not from
+its printed text. A test that was started and never ended, or never got its turn because the process died, counts as
+failed.
 """
 
 import argparse
@@ -19,6 +20,9 @@ LOGS = ROOT / ".lab" / "logs"
 UNIT_LIMIT = 15 * 60
 INTEGRATION_LIMIT = 12 * 60
 BUILD_LIMIT = 25 * 60
+SOAK_LIMIT = 4 * 60
+SOAK_ROUNDS = 9
+SOAK_SEED = 3
 
 
 @dataclass
@@ -149,6 +153,20 @@ def run_phase(name: str, selection: list[str], limit: float, verbose: bool) -> C
     return counts
 
 
+def run_soak() -> Counts:
+    """The short form of `make soak-real`: one test, which fails when a bridge lost, doubled or reordered anything."""
+    log = LOGS / "soak.log"
+    bridge = ROOT / ".build" / "debug" / "skywave"
+    command = [sys.executable, str(ROOT / "Tests" / "Lab" / "soak_real.py"), "--bridge", str(bridge),
+               "--rounds", str(SOAK_ROUNDS), "--seed", str(SOAK_SEED), "--limit", "50"]
+    status = stream(command, log, SOAK_LIMIT, lambda line: line.startswith("soak-real:"))
+    if status == 0:
+        return Counts(passed=1)
+    print(f"the soak failed; the whole output is in {log.relative_to(ROOT)}")
+    print("\n".join(log.read_text(errors="replace").splitlines()[-20:]))
+    return Counts(failed=1)
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--setup-seconds", type=float, default=0)
@@ -179,6 +197,9 @@ def main() -> int:
             total.passed += counts.passed
             total.failed += counts.failed
             total.skipped += counts.skipped
+        soak = timed("soak of real processes", lambda: run_soak())
+        total.passed += soak.passed
+        total.failed += soak.failed
     print()
     for name, seconds in times:
         print(f"{name:<18} {seconds:7.1f} s")

@@ -30,6 +30,16 @@ extension SiteStatus.Peer {
                     ("in-doubt-stanzas", .count(core.inboxInDoubt)), ("holds-link", .boolean(core.isLinkHeld)),
                 ])
             ),
+            (
+                "rooms",
+                .object([
+                    ("joins", .count(core.roomJoins)), ("in-repair", .count(core.roomJoinsInRepair)),
+                    ("kicks-undone", .count(core.roomCounts.kicksRepaired)),
+                    ("joins-renewed", .count(core.roomCounts.rejoins)), ("told-to-have-left", .count(core.roomCounts.told)),
+                    ("replays-swallowed", .count(core.roomCounts.replaysSwallowed)),
+                    ("joins-not-remembered", .count(core.roomCounts.notRemembered)),
+                ])
+            ),
             ("set-aside", .array(core.poison.map(\.json))),
             ("sent", core.sent.json), ("received", core.received.json),
             ("pending-local-requests", .count(core.pendingLocalRequests)),
@@ -90,6 +100,10 @@ extension SiteStatus.Peer {
                     + (session.remark.map { "; \($0)" } ?? ""))
         }
         lines += queueLines(now: now)
+        if core.roomJoins > 0 {
+            let lookedFor = core.roomJoinsInRepair > 0 ? ", \(core.roomJoinsInRepair) of them looked for after a gap" : ""
+            lines.append("  \(core.roomJoins) joins of the peer's users in our rooms\(lookedFor)")
+        }
         for event in core.events { lines.append("  \(event.count) × \(event.event.rawValue)") }
         return lines
     }
