@@ -72,6 +72,12 @@ struct RoomMembership {
     var replayed: UInt64 = 0
     /// Until then a delayed message that he has had is a replay.
     var replayUntil: NIODeadline?
+    /// Messages of a replay that are not among those remembered, until it is known whether one that is follows: a room's
+    /// history is in order, so what comes before a message that he has had is not what he missed.
+    var undecided: [Stanza] = []
+    var undecidedBytes = 0
+    /// Messages in the middle of what he has had were lost, so nothing follows from what comes after.
+    var hasGaps = false
     var subject: UInt64?
     /// Whom he knows to be in the room, by nick, with the fingerprint of their presence (0: not known).
     var known: [String: UInt64] = [:]

@@ -235,6 +235,8 @@ extension RoomMemberships {
         entries[Int(index)]?.replayed = 0
         entries[Int(index)]?.replayUntil = now + Self.replayTime
         entries[Int(index)]?.subjectUntil = now + Self.joinAnswerTime
+        entries[Int(index)]?.hasGaps = entry.lostSince != nil
+        decide(index, areMissed: true, now: now)
         quietUntil = now + Self.quietTime
         counts.rejoins &+= 1
         actions.append(.deliver(join))

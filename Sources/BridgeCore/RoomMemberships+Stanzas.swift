@@ -35,6 +35,13 @@ extension RoomMemberships {
         let place = Int(index)
         // While he is doubtful, the server may also send again what was on a broken stream, with a stamp.
         let isReplay = entries[place]?.phase != .joined || entries[place]?.replayUntil.map { now < $0 } ?? false
+        let isReplayed = isReplay && stanza.hasChild(.delay)
+        if !isReplayed, entries[place]?.undecided.isEmpty == false {
+            // The replay is over: what is undecided was missed, and this comes after it.
+            decide(index, areMissed: true, now: now)
+            if messageReceived(stanza, index, now: now) == .pass { actions.append(.send(stanza)) }
+            return .swallow
+        }
         if stanza.hasChild(.subject), !stanza.hasChild(.body) {
             if let until = entries[place]?.subjectUntil, now < until { tellWhoLeft(index) }
             let subject = stanza.subjectFingerprint
@@ -45,13 +52,56 @@ extension RoomMemberships {
             return .pass
         }
         let fingerprint = stanza.roomMessageFingerprint
-        if isReplay, stanza.hasChild(.delay), entries[place]?.hasHad(fingerprint) == true {
-            counts.replaysSwallowed &+= 1
-            return .swallow
+        if isReplayed {
+            if entries[place]?.hasHad(fingerprint) == true {
+                counts.replaysSwallowed &+= 1
+                // Without an id it may be another message of the same words.
+                if stanza.id != nil { decide(index, areMissed: false, now: now) }
+                return .swallow
+            }
+            if keepUndecided(stanza, index, now: now) { return .swallow }
         }
         entries[place]?.record(fingerprint, at: clock.milliseconds(now))
         mark(index, .seen)
         return .pass
+    }
+
+    /// Keeps a message of the history until it is known whether he missed it; false where that would not tell.
+    private mutating func keepUndecided(_ stanza: Stanza, _ index: Int32, now: NIODeadline) -> Bool {
+        guard let entry = entries[Int(index)], let until = entry.subjectUntil, now < until, !entry.hasGaps,
+            !entry.seen.isEmpty, entry.undecided.count < Self.maximumUndecided,
+            byteCount + stanza.byteCount <= limits.bytes
+        else {
+            decide(index, areMissed: true, now: now)
+            return false
+        }
+        if entry.undecided.isEmpty {
+            undecided.append(index)
+            wake(at: until)
+        }
+        entries[Int(index)]?.undecided.append(stanza)
+        entries[Int(index)]?.undecidedBytes += stanza.byteCount
+        addBytes(stanza.byteCount)
+        return true
+    }
+
+    private static let maximumUndecided = 256
+
+    /// Passes on what is undecided, or drops it.
+    mutating func decide(_ index: Int32, areMissed: Bool, now: NIODeadline) {
+        guard let entry = entries[Int(index)], !entry.undecided.isEmpty else { return }
+        addBytes(-entry.undecidedBytes)
+        entries[Int(index)]?.undecided = []
+        entries[Int(index)]?.undecidedBytes = 0
+        guard areMissed else {
+            counts.replaysSwallowed &+= UInt64(entry.undecided.count)
+            return
+        }
+        for stanza in entry.undecided {
+            entries[Int(index)]?.record(stanza.roomMessageFingerprint, at: clock.milliseconds(now))
+            actions.append(.send(stanza))
+        }
+        mark(index, .seen)
     }
 
     private mutating func presenceReceived(_ stanza: Stanza, _ index: Int32, now: NIODeadline) -> RoomVerdict {

@@ -38,6 +38,8 @@ package struct RoomMemberships: ~Copyable {
     var unsettled: [Int32] = []
     /// How many are not in the phase `joined`.
     var unsettledCount = 0
+    /// Those with undecided messages, some not any more.
+    var undecided: [Int32] = []
     /// Pings without answer.
     var pingCount = 0
     private(set) var byteCount = 0
@@ -173,7 +175,7 @@ package struct RoomMemberships: ~Copyable {
             if previous >= 0 { entries[Int(previous)]?.next = entry.next }
         }
         count -= 1
-        byteCount -= Self.byteCount(of: entry) + entry.heldBytes
+        byteCount -= Self.byteCount(of: entry) + entry.heldBytes + entry.undecidedBytes
         entries[Int(index)] = nil
         free.append(index)
         if isJournaled { removedKeys.append(entry.key) }
@@ -212,6 +214,14 @@ package struct RoomMemberships: ~Copyable {
     package mutating func deadlineReached(now: NIODeadline) {
         guard let deadline = nextDeadline, deadline <= now else { return }
         nextDeadline = nil
+        undecided.removeAll { entries[Int($0)]?.undecided.isEmpty ?? true }
+        for index in undecided {
+            guard let until = entries[Int(index)]?.subjectUntil, until > now else {
+                decide(index, areMissed: true, now: now)
+                continue
+            }
+            wake(at: until)
+        }
         let all = unsettled
         unsettled.removeAll(keepingCapacity: true)
         var isListed: Set<Int32> = []

@@ -17,6 +17,8 @@ struct ModelRoom {
     var ignoresSecondJoin = false
     /// What is sent to an occupant at his join at most.
     var historyLength = 20
+    /// Sends no subject after the history.
+    var leavesOutSubject = false
     /// Unix seconds.
     var time: UInt64 = 1_800_000_000
     private(set) var occupants: [Occupant] = []
@@ -108,7 +110,7 @@ struct ModelRoom {
         }
         if isFull, let x {
             sent += try historyStanzas(x, to: from)
-            sent.append(try subjectStanza(from))
+            if !leavesOutSubject { sent.append(try subjectStanza(from)) }
         }
         return sent
     }

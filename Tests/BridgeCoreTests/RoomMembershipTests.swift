@@ -211,6 +211,36 @@ import XMPP
         #expect(site.heard() == ["one", "two", "ok", "ok", "ok"])
     }
 
+    @Test func `of a history longer than what is remembered only the end is new`() throws {
+        let site = try siteWithJuliet { $0.historyLength = 500 }
+        for number in 0..<150 { try site.local(site.room.say("n\(number)", nick: "tybalt", id: "n\(number)")) }
+        try site.local(site.room.kick(juliet))
+        for number in 150..<153 { try site.local(site.room.say("n\(number)", nick: "tybalt", id: "n\(number)")) }
+        try site.advance(5)
+        #expect(site.heard() == ["one", "two"] + (0..<153).map { "n\($0)" })
+        #expect(site.machine.counts.replaysSwallowed == 152)
+        // Nothing is left behind, whatever the room leaves out.
+        let bytes = site.machine.byteCount
+        try site.local(site.room.kick(juliet))
+        try site.local(site.room.say("last", nick: "tybalt", id: "l"))
+        try site.advance(120)
+        #expect(site.heard().last == "last" && site.machine.byteCount == bytes)
+    }
+
+    @Test func `what is undecided goes on when the room never sends its subject`() throws {
+        let site = try siteWithJuliet { $0.leavesOutSubject = true }
+        try site.local(site.room.kick(juliet))
+        try site.local(site.room.say("missed", nick: "tybalt", id: "a2"))
+        try site.advance(5)
+        #expect(site.heard() == ["one", "two"])
+        try site.local(site.room.say("live", nick: "tybalt", id: "a3"))
+        #expect(site.heard() == ["one", "two", "missed", "live"])
+        try site.local(site.room.kick(juliet))
+        try site.local(site.room.say("missed too", nick: "tybalt", id: "a4"))
+        try site.advance(120)
+        #expect(site.heard().last == "missed too")
+    }
+
     @Test func `a changed subject is passed on, the old one is not`() throws {
         let site = try siteWithJuliet()
         try site.link(
