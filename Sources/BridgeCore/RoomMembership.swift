@@ -70,6 +70,8 @@ struct RoomMembership {
     var seenStart = 0
     /// One bit per place of `seen`: the message has come again in this replay.
     var replayed: UInt64 = 0
+    /// One bit per place of `seen`: it came after the gap began, so others before it may be missing.
+    var afterGap: UInt64 = 0
     /// Until then a delayed message that he has had is a replay.
     var replayUntil: NIODeadline?
     /// Messages of a replay that are not among those remembered, until it is known whether one that is follows: a room's
@@ -113,15 +115,25 @@ struct RoomMembership {
         }
         // One that comes for the first time in a replay must not swallow a second of the same words.
         replayed |= 1 << UInt64(place)
+        let bit: UInt64 = 1 << UInt64(place)
+        afterGap = phase == .joined ? afterGap & ~bit : afterGap | bit
+    }
+
+    enum Replay: Equatable {
+        case isNew
+        /// He has had it.
+        case had
+        /// He has had it, and all that was said before.
+        case hadAllBefore
     }
 
     /// Whether he has had a message that is replayed; each remembered message answers for one.
-    mutating func hasHad(_ fingerprint: UInt64) -> Bool {
+    mutating func replay(_ fingerprint: UInt64) -> Replay {
         for place in seen.indices where seen[place] == fingerprint && replayed & (1 << UInt64(place)) == 0 {
             replayed |= 1 << UInt64(place)
-            return true
+            return afterGap & (1 << UInt64(place)) == 0 ? .hadAllBefore : .had
         }
-        return false
+        return .isNew
     }
 
     /// Forgets a message that did not reach him.
@@ -132,6 +144,7 @@ struct RoomMembership {
         seen = ordered
         seenStart = 0
         replayed = ~0
+        afterGap = ~0
     }
 
     /// The fingerprints, oldest first.

@@ -93,6 +93,7 @@ extension RoomMemberships {
         if entry.phase == .joined {
             entries[Int(index)]?.attempts = 0
             entries[Int(index)]?.replayed = 0
+            entries[Int(index)]?.afterGap = 0
         }
         if entry.holdUntil == nil, entry.phase == .joined {
             entries[Int(index)]?.holdUntil = now + Self.holdTime

@@ -53,10 +53,10 @@ extension RoomMemberships {
         }
         let fingerprint = stanza.roomMessageFingerprint
         if isReplayed {
-            if entries[place]?.hasHad(fingerprint) == true {
+            if let replay = entries[place]?.replay(fingerprint), replay != .isNew {
                 counts.replaysSwallowed &+= 1
                 // Without an id it may be another message of the same words.
-                if stanza.id != nil { decide(index, areMissed: false, now: now) }
+                if replay == .hadAllBefore, stanza.id != nil { decide(index, areMissed: false, now: now) }
                 return .swallow
             }
             if keepUndecided(stanza, index, now: now) { return .swallow }

@@ -227,6 +227,17 @@ import XMPP
         #expect(site.heard().last == "last" && site.machine.byteCount == bytes)
     }
 
+    @Test func `what was lost before a message that came after the gap is fetched all the same`() throws {
+        let site = try siteWithJuliet()
+        site.isStreamBroken = true
+        try site.local(site.room.say("lost", nick: "tybalt", id: "a2"))
+        try site.streamLost()
+        try site.streamOpened()
+        try site.local(site.room.say("on the new stream", nick: "tybalt", id: "a3"))
+        try site.advance(5)
+        #expect(site.heard() == ["one", "two", "on the new stream", "lost"])
+    }
+
     @Test func `what is undecided goes on when the room never sends its subject`() throws {
         let site = try siteWithJuliet { $0.leavesOutSubject = true }
         try site.local(site.room.kick(juliet))

@@ -40,8 +40,8 @@ REST_LIMIT = 45.0  # seconds until everything must have come to rest after a fau
 
 # What Prosody is told of XEP-0198 between servers, by mode.
 MODES = {
-    "resend": ["smacks_enabled_s2s = true", "smacks_s2s_resend = true"],
-    "bounce": ["smacks_enabled_s2s = true", "smacks_s2s_resend = false"],
+    "resend": ["smacks_enabled_s2s = true"],
+    "bounce": ["smacks_enabled_s2s = true"],
     "off": ["smacks_enabled_s2s = false"],
 }
 SERVER_LINES = [
@@ -137,7 +137,8 @@ class Soak:
         lines = [] if options.dialect == "xep" else ['journal = { mode = "durable" }']
         self.federation = Federation(
             Variant("prosody", "prosody", "dialback", "plain"), directory, Path(options.bridge).resolve(),
-            options.verbose, dialect=options.dialect, site_lines=lines, server_lines=SERVER_LINES + MODES[mode])
+            options.verbose, dialect=options.dialect, site_lines=lines, server_lines=SERVER_LINES + MODES[mode],
+            resends=mode == "resend")
         block = self.federation.block
         self.outward, self.inward = [], []
         for site, base in ((self.federation.left, 2), (self.federation.right, 12)):

@@ -63,7 +63,8 @@ class Federation:
 
     def __init__(self, variant: Variant, directory: Path, bridge: Path | None, verbose: bool = False,
                  relay: bool = True, prefix: str | None = None, dialect: str = "xep",
-                 site_lines: list[str] | None = None, server_lines: list[str] | None = None):
+                 site_lines: list[str] | None = None, server_lines: list[str] | None = None,
+                 resends: bool = True):
         self.variant, self.directory, self.verbose = variant, directory, verbose
         if variant.is_bridged and bridge is None:
             raise LabError(f"{variant.name} needs the bridge's executable")
@@ -77,6 +78,7 @@ class Federation:
         self.relay: Relay | None = None
         self._executable, self._has_relay = bridge, relay
         self._dialect, self._site_lines, self._server_lines = dialect, site_lines or [], server_lines or []
+        self._resends = resends
 
     # Life
 
@@ -106,7 +108,7 @@ class Federation:
                     raise LabError(f"{kind} is not installed; `make setup` does it")
                 site.server = KINDS[kind](ServerSetup(
                     site.domain, site.server_address, site.resolver_address, folder / kind, site.accounts(),
-                    security, components, self.verbose, self._server_lines))
+                    security, components, self.verbose, self._resends, self._server_lines))
             for site in self.sites:
                 await site.resolver.start()
             for site in self.sites:

@@ -41,6 +41,7 @@ class ServerSetup:
     security: Security = field(default_factory=Security)
     components: dict[str, str] = field(default_factory=dict)  # remote domain: secret (XEP-0114)
     verbose: bool = False
+    resends: bool = True  # what another server or a bridge had not acknowledged (XEP-0198), where the kind can
     lines: list[str] = field(default_factory=list)  # further global lines, in the server's own language
 
     @property
@@ -115,6 +116,7 @@ class Prosody(Server):
         for domain, secret in setup.components.items():
             entries += [f'Component "{domain}"', f'    component_secret = "{secret}"']
         return Template((TEMPLATES / "prosody.cfg.lua").read_text()).substitute(
+            resend="true" if setup.resends else "false",
             directory=setup.directory, address=setup.address, domain=setup.domain, resolver=f"{setup.resolver}@{NameServer.port}",
             level="debug" if setup.verbose else "info", modules=modules, disabled=disabled,
             security="\n".join(lines + setup.lines), components="\n".join(components), muc="\n".join(entries))

@@ -25,7 +25,7 @@ network_settings = { nagle = false }
 unbound = { resolvconf = false; hoststxt = false; forward = { "$resolver" } }
 
 -- (*) what the bridge has not acknowledged goes out again on the next stream instead of back to its sender
-smacks_s2s_resend = true
+smacks_s2s_resend = $resend
 
 -- (*) how servers prove who they are
 $security
