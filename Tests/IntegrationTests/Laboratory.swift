@@ -14,10 +14,18 @@ struct Variant: Sendable, CustomTestStringConvertible {
     /// The servers alone, without a bridge: shows that a failure elsewhere is not the laboratory's.
     static let control = Variant("prosody-prosody-dialback-direct")
 
-    /// Every pair of servers with every way of proving who a server is.
-    static let bridged = ["prosody-prosody", "ejabberd-prosody"].flatMap { servers in
+    /// Every pair of servers with every way of proving who a server is, in dialect `xep`.
+    private static let overStanzas = ["prosody-prosody", "ejabberd-prosody"].flatMap { servers in
         ["dialback", "starttls", "external", "component"].map { Variant("\(servers)-\($0)") }
     }
+
+    /// The same ways, each once or more, in dialect `skywave`.
+    private static let overBlocks = [
+        "prosody-prosody-dialback", "prosody-prosody-external", "ejabberd-prosody-starttls",
+        "ejabberd-prosody-component", "ejabberd-prosody-dialback",
+    ].map { Variant("\($0)-skywave") }
+
+    static let bridged = overStanzas + overBlocks
 
     static let all = [control] + bridged
 }

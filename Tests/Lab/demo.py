@@ -201,7 +201,7 @@ async def demo(options) -> int:
     if stop_kept():
         say("(ended the demo that was still running)")
     Daemon.outlives_lab = options.keep
-    variant = Variant("prosody", "prosody", "external", "tls-deflate")
+    variant = Variant("prosody", "prosody", "external", "tls", "skywave", "durable")
     federation = Federation(variant, DIRECTORY, Path(options.bridge).resolve(), relay=False, prefix="127.0.0")
     left, right = federation.sites
     say(f"""Skywave: two sites that know nothing of each other's network, joined by two bridges

@@ -12,6 +12,10 @@ struct TwoSites {
     var alphaBridge: RunningSite
     var bravoBridge: RunningSite
     var group: MultiThreadedEventLoopGroup
+    /// Holds the files of both sites.
+    var directory: String
+    /// The text of alpha's configuration.
+    var alphaText: String
 
     /// - Parameters:
     ///   - site: lines for both tables `[site]`.
@@ -33,14 +37,16 @@ struct TwoSites {
                     "bravo", "alpha", bravo.port, directory, site, dialect, "listen = \"127.0.0.1:0\"\n" + peer),
                 on: group.next(), logger: logger)
             let port = bravoBridge.linkAddresses.first?.port ?? 0
+            let alphaText = text(
+                "alpha", "bravo", alpha.port, directory, site, dialect, "connect = \"127.0.0.1:\(port)\"\n" + peer)
             let alphaBridge = try await RunningSite.start(
-                configuration(
-                    "alpha", "bravo", alpha.port, directory, site, dialect, "connect = \"127.0.0.1:\(port)\"\n" + peer),
+                SiteConfiguration.parse(alphaText, file: "\(directory)/alpha.toml"),
                 on: group.next(), logger: logger)
             if let address = alphaBridge.localAddresses.first { alpha.connect(to: address) }
             if let address = bravoBridge.localAddresses.first { bravo.connect(to: address) }
             let sites = TwoSites(
-                alpha: alpha, bravo: bravo, alphaBridge: alphaBridge, bravoBridge: bravoBridge, group: group)
+                alpha: alpha, bravo: bravo, alphaBridge: alphaBridge, bravoBridge: bravoBridge, group: group,
+                directory: directory, alphaText: alphaText)
             let result: Result<Void, any Error>
             do {
                 try await body(sites)
@@ -62,26 +68,34 @@ struct TwoSites {
         _ dialect: String, _ transport: String, localPort: Int = 0
     ) throws -> SiteConfiguration {
         try SiteConfiguration.parse(
-            """
-            [site]
-            domains = ["\(name).example", "conference.\(name).example"]
-            rooms = ["conference.\(name).example"]
-            server = { host = "127.0.0.1", port = \(server) }
-            listen = "127.0.0.1:\(localPort)"
-            state = "\(directory)/\(name)"
-            tls = { mode = "off" }
-            \(site)
-            [[peer]]
-            name = "\(other)"
-            domains = ["\(other).example", "*.\(other).example"]
-            dialect = "\(dialect)"
-            [peer.transport]
-            kind = "tcp"
-            insecure = true
-            addresses = ["127.0.0.0/8"]
-            reconnect = { min = "10ms", max = "100ms" }
-            \(transport)
-            """, file: "\(directory)/\(name).toml")
+            text(name, other, server, directory, site, dialect, transport, localPort: localPort),
+            file: "\(directory)/\(name).toml")
+    }
+
+    static func text(
+        _ name: String, _ other: String, _ server: Int, _ directory: String, _ site: String,
+        _ dialect: String, _ transport: String, localPort: Int = 0
+    ) -> String {
+        """
+        [site]
+        domains = ["\(name).example", "conference.\(name).example"]
+        rooms = ["conference.\(name).example"]
+        server = { host = "127.0.0.1", port = \(server) }
+        listen = "127.0.0.1:\(localPort)"
+        state = "\(directory)/\(name)"
+        tls = { mode = "off" }
+        \(site)
+        [[peer]]
+        name = "\(other)"
+        domains = ["\(other).example", "*.\(other).example"]
+        dialect = "\(dialect)"
+        [peer.transport]
+        kind = "tcp"
+        insecure = true
+        addresses = ["127.0.0.0/8"]
+        reconnect = { min = "10ms", max = "100ms" }
+        \(transport)
+        """
     }
 
     /// Waits until the link is up at both ends.

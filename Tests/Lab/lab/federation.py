@@ -62,7 +62,7 @@ class Federation:
     """
 
     def __init__(self, variant: Variant, directory: Path, bridge: Path | None, verbose: bool = False,
-                 relay: bool = True, prefix: str | None = None, dialect: str = "xep",
+                 relay: bool = True, prefix: str | None = None, dialect: str | None = None,
                  site_lines: list[str] | None = None, server_lines: list[str] | None = None,
                  resends: bool = True):
         self.variant, self.directory, self.verbose = variant, directory, verbose
@@ -177,7 +177,8 @@ class Federation:
                 proof=self.variant.proof, directory=self.directory / site.name / "bridge",
                 pki=self.directory / site.name / "pki", deflate=self.variant.link_has_deflate,
                 secret=f"shared-by-{site.name}", verbose=self.verbose, socket=self._sockets / f"{site.name}.sock",
-                dialect=self._dialect, site_lines=self._site_lines)
+                dialect=self._dialect or self.variant.dialect,
+                site_lines=self._site_lines or [f'journal = {{ mode = "{self.variant.journal}" }}'])
             if site is self.left:
                 setup.dials = f"{self.block[20] if self.relay else far.bridge_address}:{port}"
             else:

@@ -9,18 +9,24 @@ class Variant:
 
     `proof`, how servers show who they are: dialback (in the clear), starttls (encrypted, proved by dialback), external
     (encrypted, proved by certificates), component (to the bridge as a component, XEP-0114).
-    `link`, what the bridges speak between them; each kind occurs in several variants. With direct there are no
+    `link`, what carries the link between the bridges; each kind occurs in several variants. With direct there are no
     bridges: that proves the lab itself, and shows what two servers do without help.
+    `dialect`, what the bridges speak on it, and whether they keep a `journal`: durable or off.
     """
 
     left: str
     right: str
     proof: str
     link: str  # direct | plain | deflate | tls | tls-deflate
+    dialect: str = "xep"
+    journal: str = "off"
 
     @property
     def name(self) -> str:
-        return f"{self.left}-{self.right}-{self.proof}" + ("" if self.is_bridged else "-direct")
+        name = f"{self.left}-{self.right}-{self.proof}"
+        if not self.is_bridged:
+            return name + "-direct"
+        return name + ("" if self.dialect == "xep" else f"-{self.dialect}")
 
     @property
     def is_bridged(self) -> bool:
@@ -47,9 +53,14 @@ VARIANTS = {variant.name: variant for variant in [
     Variant("prosody", "prosody", "dialback", "plain"),
     Variant("prosody", "prosody", "starttls", "deflate"),
     Variant("prosody", "prosody", "external", "tls-deflate"),
-    Variant("prosody", "prosody", "component", "tls"),
+    Variant("prosody", "prosody", "component", "tls", journal="durable"),
     Variant("ejabberd", "prosody", "dialback", "tls"),
-    Variant("ejabberd", "prosody", "starttls", "tls-deflate"),
+    Variant("ejabberd", "prosody", "starttls", "tls-deflate", journal="durable"),
     Variant("ejabberd", "prosody", "external", "deflate"),
     Variant("ejabberd", "prosody", "component", "plain"),
+    Variant("prosody", "prosody", "dialback", "plain", "skywave", "durable"),
+    Variant("prosody", "prosody", "external", "tls", "skywave", "durable"),
+    Variant("ejabberd", "prosody", "starttls", "tls", "skywave", "durable"),
+    Variant("ejabberd", "prosody", "component", "plain", "skywave", "durable"),
+    Variant("ejabberd", "prosody", "dialback", "plain", "skywave", "off"),
 ]}
