@@ -170,11 +170,11 @@ struct SiteTests {
         _ = site.take()
         site.shutdown()
         #expect(!site.isShutDown)
-        let early = site.take().contains { if case .local(.write) = $0 { true } else { false } }
+        let early = site.take().contains { if case .local(.write(_, _)) = $0 { true } else { false } }
         #expect(!early, "streams are closed before their stanzas are durable")
         site.committed(commit.number)
         site.commitAll()
-        let closing = site.take().contains { if case .local(.write) = $0 { true } else { false } }
+        let closing = site.take().contains { if case .local(.write(_, _)) = $0 { true } else { false } }
         #expect(closing)
         site.closeStreams()
         site.commitAll()
@@ -190,7 +190,7 @@ struct SiteTests {
         site.commitFailed()
         _ = site.take()
         site.shutdown()
-        let closing = site.take().contains { if case .local(.write) = $0 { true } else { false } }
+        let closing = site.take().contains { if case .local(.write(_, _)) = $0 { true } else { false } }
         #expect(closing)
     }
 }
