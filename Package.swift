@@ -92,7 +92,8 @@ let package = Package(
         .testTarget(name: "OutboxTests", dependencies: ["Outbox", "XMPP", "TestSupport", nioCore]),
         .testTarget(name: "BlocksTests", dependencies: ["Blocks", "XMPP", "TestSupport", "SampleTraffic", nioCore]),
         .testTarget(
-            name: "BridgeCoreTests", dependencies: ["BridgeCore", "Outbox", "Blocks", "XMPP", "TestSupport", nioCore]),
+            name: "BridgeCoreTests",
+            dependencies: ["BridgeCore", "ServerStreams", "Outbox", "Blocks", "XMPP", "TestSupport", nioCore]),
         .testTarget(name: "TLSTests", dependencies: ["TLS", "XMPP", "TestSupport", nioCore, nioPosix, nioEmbedded]),
         .testTarget(
             name: "TransportsTests",

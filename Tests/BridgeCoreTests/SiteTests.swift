@@ -10,6 +10,11 @@ struct SiteTests {
     private static func toShore(_ id: String) throws -> Stanza { try message("x", id: id) }
     private static func toPort(_ id: String) throws -> Stanza { try message("x", to: "pilot@port.example", id: id) }
 
+    private static func isStreamXML(_ action: SiteAction) -> Bool {
+        guard case .local(.write(_, _)) = action else { return false }
+        return true
+    }
+
     @Test("Stanzas of the server go to the peer that has their domain; others are answered")
     func routing() throws {
         let site = TestSite { for peer in $0.peers.indices { $0.peers[peer].isJournaled = false } }
@@ -170,11 +175,11 @@ struct SiteTests {
         _ = site.take()
         site.shutdown()
         #expect(!site.isShutDown)
-        let early = site.take().contains { if case .local(.write(_, _)) = $0 { true } else { false } }
+        let early = site.take().contains(where: Self.isStreamXML)
         #expect(!early, "streams are closed before their stanzas are durable")
         site.committed(commit.number)
         site.commitAll()
-        let closing = site.take().contains { if case .local(.write(_, _)) = $0 { true } else { false } }
+        let closing = site.take().contains(where: Self.isStreamXML)
         #expect(closing)
         site.closeStreams()
         site.commitAll()
@@ -190,7 +195,7 @@ struct SiteTests {
         site.commitFailed()
         _ = site.take()
         site.shutdown()
-        let closing = site.take().contains { if case .local(.write(_, _)) = $0 { true } else { false } }
+        let closing = site.take().contains(where: Self.isStreamXML)
         #expect(closing)
     }
 }
