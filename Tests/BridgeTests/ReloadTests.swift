@@ -1,6 +1,7 @@
 import Bridge
 import BridgeCore
 import Logging
+import NIOCore
 import TestSupport
 import Testing
 import Transports
@@ -20,7 +21,9 @@ struct ReloadTests {
             let file = "\(sites.directory)/alpha.toml"
             try await sites.linked()
             sites.alpha.send(Stanzas.message("romeo@alpha.example/a", "juliet@bravo.example", "one"))
-            try await eventually("it arrived") { sites.bravo.received.count == 1 }
+            try await eventually("it is acknowledged") {
+                try await sites.alphaBridge.status().peers.first?.core.acknowledgedStanzas == 1
+            }
             let since = try await sites.alphaBridge.status().peers.first?.link.since
 
             try TemporaryDirectory.write(file, sites.alphaText + "\n[peer.outbox]\nmax-stanzas = 1\n")
