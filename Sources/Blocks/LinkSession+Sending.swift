@@ -111,6 +111,8 @@ extension LinkSession {
         _ encoder: EncoderBox, lane: Lane, context: UInt8, firstNumber: UInt64?, lastNumber: UInt64?, now: NIODeadline
     ) -> ByteBuffer {
         let index = Int(lane.rawValue)
+        // What this block numbers must not hide that the journal is older than what the other side has seen.
+        let highestBefore = sending.highest
         var body = BlockHeader.Body()
         body.lane = lane
         body.block = UInt8(truncatingIfNeeded: outgoing[index].count)
@@ -127,7 +129,7 @@ extension LinkSession {
         let text = encoder.encoder.finish(into: &bytes)
         body.length = bytes.readableBytes
         if lane == .normal, needsOpening {
-            opening = makeOpening()
+            opening = makeOpening(highest: highestBefore)
             needsOpening = false
         } else {
             records.append(sending.record)
@@ -173,10 +175,11 @@ extension LinkSession {
         return block
     }
 
-    private mutating func makeOpening() -> SessionOpening {
+    /// - Parameter highest: the highest numbers given before this session.
+    private mutating func makeOpening(highest: [UInt64]) -> SessionOpening {
         var opening = SessionOpening(epoch: sending.epoch, session: sending.session)
-        opening.highestNormal = sending.highest[0]
-        opening.highestExpress = sending.highest[1]
+        opening.highestNormal = highest[0]
+        opening.highestExpress = highest[1]
         opening.peerEpoch = receiving.epoch
         opening.receivedNormal = receiving.received[0]
         opening.receivedExpress = receiving.received[1]
