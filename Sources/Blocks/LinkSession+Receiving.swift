@@ -326,6 +326,8 @@ extension LinkSession {
         }
         if number > receiving.received[lane] + 1, receiving.received[lane] > 0 { note(.numbersSkipped) }
         receiving.received[lane] = number
+        // Parts of a stanza that came whole after all, or never goes on, are of no use any more.
+        if lane == 0, fragments.number <= number { records += fragments.clear() }
         return true
     }
 

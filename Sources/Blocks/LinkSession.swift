@@ -78,7 +78,10 @@ package struct LinkSession: ~Copyable {
         }
         for row in recovered[.receivedText] { receivedText.restore(row.payload, endingAt: row.id) }
         fragments = FragmentAssembly(recovered[.fragments])
-        if fragments.number != receiving.received[0] + 1 { fragments = FragmentAssembly() }
+        if fragments.number != receiving.received[0] + 1 {
+            fragments = FragmentAssembly()
+            if !recovered[.fragments].isEmpty { records.append(.removeAbove(.fragments, id: 0)) }
+        }
     }
 
     // MARK: The connection
