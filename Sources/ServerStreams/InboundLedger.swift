@@ -35,18 +35,17 @@ struct InboundLedger {
     /// What lies behind the number `forgotten`.
     private var entries: Deque<Entry> = []
     private var forgotten: UInt64 = 0
-    /// When the server was told what.
-    private var tellings: Deque<(through: UInt64, at: NIODeadline)> = []
+    /// What the server was told, oldest first.
+    private var tellings: Deque<UInt64> = []
     private(set) var tellsAt: NIODeadline?
 
     /// After so many stanzas the server is told at once; Prosody keeps 500 and then overwrites.
     private static let stanzasPerTelling = 16
     /// A smaller number is told so late, for more may follow.
     private static let patience = TimeAmount.milliseconds(150)
-    /// What was told may be lost with the connection, so it is remembered for a while: as long as this, and until the
-    /// server is heard again.
-    static let memory = TimeAmount.seconds(10)
-    /// No server is known to keep more for sending again.
+    /// What was told may never have arrived: a server that reads nothing, or a connection that died in one direction only,
+    /// goes on sending. So time proves nothing, and this much is always remembered; no server is known to keep more for
+    /// sending again.
     static let remembered = 512
 
     init() {}
@@ -74,7 +73,7 @@ struct InboundLedger {
         self.received += 1
         guard self.isOn else { return self.received }
         self.entries.append(Entry(fingerprint: fingerprint()))
-        self.forget(now: now)
+        self.forget()
         return self.received
     }
 
@@ -100,16 +99,14 @@ struct InboundLedger {
         self.tellsAt = nil
         guard self.handled > self.told else { return }
         self.told = self.handled
-        self.tellings.append((self.told, now))
+        self.tellings.append(self.told)
     }
 
-    /// Lets go of what the server certainly knows to be ours.
-    private mutating func forget(now: NIODeadline) {
-        while let first = self.tellings.first,
-            first.at + Self.memory <= now || self.told - first.through >= Self.remembered
-        {
-            self.entries.removeFirst(Int(first.through - self.forgotten))
-            self.forgotten = first.through
+    /// Lets go of what the server has certainly forgotten.
+    private mutating func forget() {
+        while let first = self.tellings.first, self.told - first >= Self.remembered {
+            self.entries.removeFirst(Int(first - self.forgotten))
+            self.forgotten = first
             self.tellings.removeFirst()
         }
     }
