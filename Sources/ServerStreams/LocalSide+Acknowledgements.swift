@@ -69,6 +69,17 @@ extension LocalSide {
         }
     }
 
+    /// Ends older streams of a pair that the server has now opened another one for. It has given them up, though the network
+    /// may tell the bridge later, and sends again what was not acknowledged on them.
+    mutating func supersede(_ pair: DomainPair, by newer: InboundConnection) {
+        for case let older as InboundConnection in self.sortedConnections() {
+            guard older !== newer, older.ledger.isOn, older.machine.proved.contains(pair) else { continue }
+            older.machine.streamFailed(
+                .init(.conflict, text: "a newer stream carries this pair of domains"), actions: &self.actions)
+            self.forget(older)
+        }
+    }
+
     /// Tells the server how far the bridge is.
     mutating func tell(_ inbound: InboundConnection, evenIfKnown: Bool = false) {
         guard inbound.ledger.isOn, !inbound.machine.isClosing, evenIfKnown || inbound.ledger.hasNews else { return }

@@ -188,7 +188,7 @@ extension LocalSide {
         self.isTimerStale = true
     }
 
-    private mutating func forget(_ inbound: InboundConnection) {
+    mutating func forget(_ inbound: InboundConnection) {
         guard self.connections.removeValue(forKey: inbound.id) != nil else { return }
         self.inboundCount -= 1
         self.domainsGone(inbound, isBroken: inbound.machine.isBroken)
@@ -207,6 +207,7 @@ extension LocalSide {
         case .proved(let pair):
             self.domainSeen(pair.local, inbound)
             self.serverSeen()
+            self.supersede(pair, by: inbound)
         case .managementEnabled:
             inbound.ledger.enable()
         case .acknowledgementWanted:
