@@ -5,6 +5,7 @@
 #   make build            release build of the daemon
 #   make soak-real        real servers and bridges, killed and cut under load; ROUNDS=100, SEED=1, MODE=resend|bounce|off
 #   make bench            measurements
+#   make soak             whole sites through seeded faults in virtual time, SEEDS of them
 #   make fuzz             libFuzzer on the parsers, FUZZ_SECONDS each
 #   make test-sanitized   unit tests under the address and the thread sanitizer
 #   make setup            only install what is missing
@@ -13,9 +14,10 @@
 SHELL := /bin/sh
 PYTHON := .lab/venv/bin/python
 FUZZ_SECONDS ?= 60
+SEEDS ?= 50000
 
 .DEFAULT_GOAL := build
-.PHONY: setup build test demo demo-stop soak-real bench fuzz test-sanitized clean
+.PHONY: setup build test demo demo-stop soak soak-real bench fuzz test-sanitized clean
 
 setup:
 	@Tests/Lab/setup.sh
@@ -41,6 +43,10 @@ soak-real: build
 
 bench: setup
 	@Tests/Lab/bench.sh
+
+soak: setup
+	swift build -c release --product skywave-sim
+	@"$$(swift build -c release --show-bin-path)/skywave-sim" soak --seeds $(SEEDS)
 
 fuzz: setup
 	@Tests/Lab/fuzz.sh $(FUZZ_SECONDS)

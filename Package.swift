@@ -21,7 +21,10 @@ let toml: Target.Dependency = .product(name: "TOMLKit", package: "TOMLKit")
 
 let package = Package(
     name: "skywave",
-    products: [.executable(name: "skywave", targets: ["skywave"])],
+    products: [
+        .executable(name: "skywave", targets: ["skywave"]),
+        .executable(name: "skywave-sim", targets: ["skywave-sim"]),
+    ],
     dependencies: [
         .package(url: "https://github.com/apple/swift-nio", from: "2.101.2"),
         .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
@@ -64,6 +67,10 @@ let package = Package(
                 "XMPP", "ServerStreams", "Outbox", "Blocks", "BridgeCore", "TLS", "Transports", "Store", "Admin",
                 "CShims", nioCore, nioPosix, logging, lifecycle, toml,
             ]),
+        .target(
+            name: "LinkSimulator",
+            dependencies: ["XMPP", "ServerStreams", "Outbox", "Blocks", "BridgeCore", nioCore, deque]),
+        .executableTarget(name: "skywave-sim", dependencies: ["LinkSimulator", arguments]),
         .executableTarget(
             name: "skywave",
             dependencies: [
@@ -111,6 +118,7 @@ let package = Package(
                 "Bridge", "BridgeCore", "Store", "TLS", "XMPP", "ServerStreams", "Transports", "TestSupport", nioCore,
                 nioPosix, logging,
             ]),
+        .testTarget(name: "SimulationTests", dependencies: ["LinkSimulator", "skywave-sim"]),
         .testTarget(name: "IntegrationTests", dependencies: ["TestSupport", nioCore, nioPosix]),
     ],
     swiftLanguageModes: [.v6],

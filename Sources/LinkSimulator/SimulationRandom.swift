@@ -1,0 +1,41 @@
+/// The one source of chance in a simulation: SplitMix64. The same seed gives the same sequence in every process and on
+/// every machine; nothing of the standard library's own randomness or hashing takes part.
+package struct SimulationRandom: Sendable {
+    private var state: UInt64
+
+    package init(seed: UInt64) {
+        state = seed
+    }
+
+    /// 64 bits.
+    package mutating func next() -> UInt64 {
+        state &+= 0x9E37_79B9_7F4A_7C15
+        var mixed = state
+        mixed = (mixed ^ (mixed >> 30)) &* 0xBF58_476D_1CE4_E5B9
+        mixed = (mixed ^ (mixed >> 27)) &* 0x94D0_49BB_1331_11EB
+        return mixed ^ (mixed >> 31)
+    }
+
+    /// A number from 0 up to, not including, `bound`. The bias of the multiplication is far below anything that counts here.
+    package mutating func below(_ bound: Int) -> Int {
+        bound <= 1 ? 0 : Int(truncatingIfNeeded: next().multipliedFullWidth(by: UInt64(bound)).high)
+    }
+
+    package mutating func between(_ low: Int, _ high: Int) -> Int { low + below(high - low + 1) }
+
+    /// True so many times in a thousand.
+    package mutating func chance(perMille: Int) -> Bool { below(1_000) < perMille }
+
+    package mutating func pick<Value>(_ values: [Value]) -> Value { values[below(values.count)] }
+
+    /// A number between the two whose logarithm is evenly spread: short spans are as likely as long ones.
+    package mutating func spread(_ low: Int, _ high: Int) -> Int {
+        var steps = 0
+        while low << (steps + 1) <= high, steps < 40 { steps += 1 }
+        let start = max(low, 1) << below(steps + 1)
+        return min(high, start + below(start))
+    }
+
+    /// An independent generator: what one part draws does not move what another part gets.
+    package mutating func fork() -> SimulationRandom { SimulationRandom(seed: next()) }
+}

@@ -1,0 +1,9 @@
+import ArgumentParser
+
+/// `skywave-sim`: links, sites and their faults on a desk.
+@main
+struct SkywaveSim: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "skywave-sim", abstract: "Simulates sites, links and what goes wrong between them.",
+        subcommands: [Soak.self])
+}
