@@ -8,6 +8,8 @@ package enum BlockOpening: Equatable, Sendable {
 
     /// The one version of the link protocol that this code speaks.
     package static let version: UInt8 = 1
+    /// No number of a stanza or session is above it; what says so is malformed.
+    static let highestNumber = UInt64(Int64.max)
     private static let refusalMark: UInt8 = 0x80
 
     func encode(into buffer: inout ByteBuffer) {
@@ -139,6 +141,9 @@ package struct SessionOpening: Equatable, Sendable {
             let highestExpress = try buffer.readVariableInteger(),
             let peerEpoch: UInt64 = buffer.readInteger()
         else { return nil }
+        guard session > 0, max(session, highestNormal, highestExpress) <= BlockOpening.highestNumber else {
+            throw .malformed("a number that nobody can reach")
+        }
         self.init(epoch: epoch, session: session)
         self.encodings = Encodings(rawValue: encodings)
         guard self.encodings.isSubset(of: .all) else { throw .malformed("an encoding that version 1 does not have") }

@@ -70,6 +70,7 @@ extension LinkSession {
             note(.historyRefused)
             refusals += 1
             guard refusals <= 4 else { return events.append(.failed(.malformed(.damaged))) }
+            guard mayBeginAgain() else { return }
             if sentText.end == 0 || refusals > 1 { refusedDictionary = true }
             forgetSentText()
             beginSession()
@@ -78,10 +79,18 @@ extension LinkSession {
             guard epoch == sending.epoch, session == sending.session || seen > sending.session else {
                 return note(.lateBlock)
             }
+            guard mayBeginAgain() else { return }
             note(.selfRestored)
             beginEpoch()
             beginSession()
         }
+    }
+
+    /// Whether what the peer says may make us begin another session: not without end, where nothing gets through in between.
+    private mutating func mayBeginAgain() -> Bool {
+        beginnings += 1
+        if beginnings == Self.maximumBeginnings { events.append(.failed(.unsettled)) }
+        return beginnings < Self.maximumBeginnings
     }
 
     // MARK: Openings
@@ -163,15 +172,19 @@ extension LinkSession {
         blockEnds.append((0, receivedText.end))
         peerSession = opening.session
         // The other side has seen this session of ours and cannot read it any more: it needs another opening.
-        if opening.peerEpoch == sending.epoch, opening.peerSession >= sending.session, !opening.readsPeerSession {
+        if opening.peerEpoch == sending.epoch, opening.peerSession >= sending.session, !opening.readsPeerSession,
+            mayBeginAgain()
+        {
             beginSession()
         }
     }
 
     /// What the other side has of us, by number.
     private mutating func numbersAcknowledged(_ opening: SessionOpening) {
+        resumablePart = nil
         guard opening.peerEpoch == sending.epoch else { return }
         guard opening.receivedNormal <= sending.highest[0], opening.receivedExpress <= sending.highest[1] else {
+            guard mayBeginAgain() else { return }
             note(.selfRestored)
             beginEpoch()
             beginSession()
@@ -224,6 +237,8 @@ extension LinkSession {
                 guard jump > 0, incoming[index].nextNumber.map({ jump >= $0 }) ?? true else {
                     throw .malformed("numbers that go backwards")
                 }
+                // Numbers are counted from 1: nobody gets there, and counting on must not overflow.
+                guard jump <= BlockOpening.highestNumber else { throw .malformed("a number that nobody can reach") }
                 incoming[index].nextNumber = jump
             }
             for record in decoded.records { try take(record, lane: index, into: &items) }

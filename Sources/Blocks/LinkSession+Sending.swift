@@ -81,8 +81,9 @@ extension LinkSession {
     // MARK: Building blocks
 
     private mutating func encoder(for lane: Lane, context: UInt8) -> EncoderBox {
-        if lane == .express {
-            // A block that may overtake refers to nothing but what the other side is known to have.
+        if lane == .express || context == Self.contextWithoutHistory {
+            // A block that may overtake refers to nothing but what the other side is known to have; one of a label set for
+            // which there is no context, to nothing at all: others have used this one.
             let history = context == 0 ? expressHistory : ByteBuffer()
             return encoder(history: history)
         }
@@ -250,6 +251,7 @@ extension LinkSession {
             records.append(.removeThrough(.sentText, id: sentText.end - UInt64(LinkText.window)))
         }
         refusals = 0
+        if through != nil { beginnings = 0 }
         if let through { events.append(.acknowledged(lane, through: through)) }
     }
 

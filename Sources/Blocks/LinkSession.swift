@@ -35,6 +35,10 @@ package struct LinkSession: ~Copyable {
     /// The preset dictionary was refused, or the history was damaged.
     var refusedDictionary = false
     var refusals = 0
+    /// How often in a row the peer made us begin another session on this connection, with nothing acknowledged in between.
+    var beginnings = 0
+    /// Two sides that were both restored from copies settle after two or three.
+    static let maximumBeginnings = 16
     var unacknowledgedText = 0
     /// Which stanza is being sent in parts, and how far it has got.
     var part: (number: UInt64, offset: Int)?
@@ -43,6 +47,9 @@ package struct LinkSession: ~Copyable {
     var pendingRefusal: SessionRefusal?
     /// Canonical bytes of stanzas per byte on the wire, by experience.
     var ratio = 3.0
+
+    /// Blocks of this context refer to nothing before them, whatever the lane: for what must not share a history.
+    package static let contextWithoutHistory = UInt8.max
 
     // MARK: This session, receiving
     /// The session of the other side that is being read; 0 for none.
@@ -92,6 +99,7 @@ package struct LinkSession: ~Copyable {
         peerSession = 0
         unreadableSession = nil
         pendingRefusal = nil
+        beginnings = 0
         beginSession()
     }
 
@@ -181,6 +189,8 @@ package struct LinkSession: ~Copyable {
         sending = SendingState(epoch: mixed ^ (mixed >> 29))
         records.append(sending.record)
         forgetSentText()
+        // It was about a stanza of the numbering that is void.
+        resumablePart = nil
         events.append(.epochStarted)
     }
 

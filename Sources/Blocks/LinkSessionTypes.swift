@@ -81,6 +81,8 @@ package enum LinkSessionFailure: Equatable, Sendable {
     case version(own: UInt8, peer: UInt8)
     /// A block was malformed.
     case malformed(BlockError)
+    /// The peer made us begin again and again, and acknowledged nothing in between.
+    case unsettled
     /// What was sent stayed unacknowledged for longer than `deadAfter`.
     case silent
 }

@@ -25,12 +25,13 @@ struct BlockSelection {
     ) -> OutboxOffer {
         guard stanzas < maximumStanzas else { return .stop }
         let own = contexts.context(of: stanza)
+        let isLarge = stanza.byteCount > maximumBytes
         // What has no history of its own goes by the lane in which every block of a label stands alone.
-        if own == LabelContexts.overflow, lane == .normal, !isCutAgain { return .passOver }
+        if own == LabelContexts.overflow, lane == .normal, !isLarge, !isCutAgain { return .passOver }
         if let context, context != own { return .passOver }
         if stanzas > 0, bytes + stanza.byteCount > maximumBytes { return .stop }
         // A large stanza goes in parts, and only the normal lane has those.
-        if lane == .express, stanza.byteCount > maximumBytes, own != LabelContexts.overflow, !isCutAgain { return .passOver }
+        if lane == .express, isLarge, !isCutAgain { return .passOver }
         context = own
         stanzas += 1
         bytes += stanza.byteCount

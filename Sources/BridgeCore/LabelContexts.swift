@@ -1,3 +1,4 @@
+import Blocks
 import XMPP
 
 /// Which compression context a stanza belongs to: texts of different security labels never share a history, or the length
@@ -7,7 +8,9 @@ struct LabelContexts {
     /// unacknowledged, so that what was cut once always finds a context again in the next session.
     static let maximum = 128
     /// What has no history of its own.
-    static let overflow = UInt8.max
+    static let overflow = LinkSession.contextWithoutHistory
+    /// Labels of more bytes get none either: a user may write what he likes into them, and they are remembered here.
+    static let longest = 4_096
 
     private var numbers: [String: UInt8] = [:]
 
@@ -19,7 +22,7 @@ struct LabelContexts {
         guard stanza.hasChild(.securityLabel) else { return 0 }
         let labels = stanza.root.children.filter { $0.interned == .securityLabel }.map(\.xml).joined()
         if let number = numbers[labels] { return number }
-        guard numbers.count < Self.maximum else { return Self.overflow }
+        guard numbers.count < Self.maximum, labels.utf8.count <= Self.longest else { return Self.overflow }
         let number = UInt8(truncatingIfNeeded: numbers.count + 1)
         numbers[labels] = number
         return number

@@ -1,3 +1,4 @@
+import DequeModule
 import Outbox
 import XMPP
 
@@ -15,6 +16,12 @@ struct PeerJournal {
     private var taken: UInt64 = 0
     /// The last batch that is durable.
     private(set) var committed: UInt64 = 0
+    /// Bytes of records that are not committed, stanzas aside: those are counted where they wait.
+    private(set) var uncommittedBytes = 0
+    private var collectedBytes = 0
+    private var takenBytes: Deque<(batch: UInt64, bytes: Int)> = []
+    /// What a record takes beside its bytes, roughly.
+    private static let recordOverhead = 128
 
     init(isOn: Bool) { self.isOn = isOn }
 
@@ -23,7 +30,12 @@ struct PeerJournal {
     var hasRecords: Bool { !records.isEmpty || hasRemovals }
 
     mutating func add(_ record: JournalRecord) {
-        if isOn { records.append(record) }
+        guard isOn else { return }
+        records.append(record)
+        var bytes = Self.recordOverhead
+        if case .put(_, _, .bytes(let payload), _) = record { bytes += payload.count }
+        collectedBytes += bytes
+        uncommittedBytes += bytes
     }
 
     mutating func put(_ table: JournalTable, id: UInt64, _ stanza: Stanza, time: UInt64) {
@@ -44,6 +56,8 @@ struct PeerJournal {
         }
         hasRemovals = false
         taken += 1
+        if collectedBytes > 0 { takenBytes.append((taken, collectedBytes)) }
+        collectedBytes = 0
         defer { records = [] }
         return JournalBatch(number: taken, records: records)
     }
@@ -51,6 +65,10 @@ struct PeerJournal {
     mutating func batchCommitted(_ number: UInt64) {
         precondition(number <= taken, "only what was taken can be committed")
         committed = max(committed, number)
+        while let first = takenBytes.first, first.batch <= committed {
+            takenBytes.removeFirst()
+            uncommittedBytes -= first.bytes
+        }
     }
 }
 

@@ -103,10 +103,15 @@ extension PeerStateMachine {
         }
         let limit = blockText
         var block = BlockSelection(maximumBytes: limit, maximumStanzas: policy.batchStanzas, contexts: contexts)
-        let barred = sent[Lane.normal].pairs
-        let entries = outbox.take { entry, stanzaClass in
+        // Asked with every stanza that comes in while the link waits for acknowledgements: nothing here may depend on how
+        // many others wait or are under way.
+        var barred: Set<UInt64>?
+        let lane = sent[Lane.normal]
+        let entries = outbox.take(atLeast: least) { entry, stanzaClass in
             guard classes.priority(stanzaClass) >= least else { return .passOver }
-            if barred.contains(entry.stanza.pairHash) { return .passOver }
+            let pairs = barred ?? lane.pairs
+            barred = pairs
+            if pairs.contains(entry.stanza.pairHash) { return .passOver }
             return block.offer(entry.stanza, stanzaClass, lane: .express)
         }
         contexts = block.contexts
@@ -286,6 +291,10 @@ extension PeerStateMachine {
         case .malformed:
             lastFailure = "the peer sent what is no block: check that both sides name the same dialect and peer"
             actions.append(.failLink(StreamError(.badFormat, text: lastFailure)))
+        case .unsettled:
+            lastFailure =
+                "the peer asks for a new session again and again and acknowledges nothing: the link is tried again; if that goes on, look at the journal of the peer"
+            actions.append(.failLink(StreamError(.policyViolation, text: lastFailure)))
         case .silent:
             lastFailure = "the peer acknowledged nothing for too long: the link is tried again"
             actions.append(.failLink(StreamError(.connectionTimeout, text: lastFailure)))

@@ -32,8 +32,10 @@ extension PeerStateMachine {
                 actions.append(.deliver(stanza, id: next.id))
             }
         }
-        let isFull = inbox.byteCount > policy.inboxBytes || inbox.stanzaCount > policy.inboxStanzas
-        let isHalfEmpty = inbox.byteCount <= policy.inboxBytes / 2 && inbox.stanzaCount <= policy.inboxStanzas / 2
+        // A peer can also fill memory with what never gets into the inbox: text, parts, poison, blocks without content.
+        let bytes = max(inbox.byteCount, journal.uncommittedBytes)
+        let isFull = bytes > policy.inboxBytes || inbox.stanzaCount > policy.inboxStanzas
+        let isHalfEmpty = bytes <= policy.inboxBytes / 2 && inbox.stanzaCount <= policy.inboxStanzas / 2
         if !isLinkHeld, isFull {
             isLinkHeld = true
             actions.append(.holdLink(true))

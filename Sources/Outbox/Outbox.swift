@@ -222,9 +222,13 @@ package struct Outbox: ~Copyable {
     }
 
     /// Offers what waits, one stanza after the other, each as long as those before it in its pair were taken.
-    package mutating func take(_ decide: (OutboxEntry, StanzaClass) -> OutboxOffer) -> [OutboxEntry] {
+    ///
+    /// - Parameter least: pairs in which nothing has this priority are not looked at.
+    package mutating func take(
+        atLeast least: UInt8 = 0, _ decide: (OutboxEntry, StanzaClass) -> OutboxOffer
+    ) -> [OutboxEntry] {
         sortRecent()
-        return queues.take(decide)
+        return queues.take(atLeast: least, decide)
     }
 
     /// Nothing needs to be sorted where all of it leaves at once and has not waited long.

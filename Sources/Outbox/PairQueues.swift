@@ -152,11 +152,15 @@ struct PairQueues: ~Copyable {
 
     /// Offers one waiting stanza after the other, each as long as those before it in its pair were taken.
     ///
-    /// - Parameter decide: what becomes of a stanza, its class given.
-    mutating func take(_ decide: (OutboxEntry, StanzaClass) -> OutboxOffer) -> [OutboxEntry] {
+    /// - Parameters:
+    ///   - least: pairs in which nothing has this priority are not looked at, however many there are.
+    ///   - decide: what becomes of a stanza, its class given.
+    mutating func take(atLeast least: UInt8, _ decide: (OutboxEntry, StanzaClass) -> OutboxOffer) -> [OutboxEntry] {
         var taken: [OutboxEntry] = []
         var aside: [Turn] = []
         while let pair = nextPair() {
+            // Those with the greatest priority come first.
+            guard pairs[Int(pair)].priority(classes) ?? 0 >= least else { break }
             let head = nodes[Int(pairs[Int(pair)].head)]
             guard let waiting = head.waiting else { break }
             switch decide(waiting, head.stanzaClass) {

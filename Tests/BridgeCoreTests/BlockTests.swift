@@ -26,7 +26,7 @@ import XMPP
     private func labelled(_ name: String, _ number: Int, payload: String = "") throws -> Stanza {
         try stanza(
             "<message from='u\(number)@ship.example/r' to='\(juliet)' type='chat' id='\(number)'><body>text \(number)</body>"
-                + (name.isEmpty ? "" : label(name)) + "</message>")
+                + (name.isEmpty ? "" : label(name)) + payload + "</message>")
     }
 
     @Test func `peers d10: stanzas of different labels never share a block or a context`() throws {
@@ -58,6 +58,21 @@ import XMPP
         pair.connect()
         pair.quiesce()
         #expect(pair.shore.delivered.count == 150 && pair.ship.urgentBlocks == 12)
+    }
+
+    @Test func `a large stanza goes in parts whatever its labels, so that nothing urgent waits for all of it`() throws {
+        let pair = PeerPair(seed: 8) { $0.batchStanzas = 1 }
+        pair.connect()
+        for number in 0..<128 { pair.ship.send(try labelled("label \(number)", number)) }
+        pair.quiesce()
+        let filler = "<x xmlns='urn:x'>" + (0..<700).map { "\($0 &* 7_919)" }.joined() + "</x>"
+        // One label set more than there are contexts, and one that nobody should have to remember.
+        pair.ship.send(try labelled("another", 128, payload: filler))
+        pair.ship.send(try labelled(String(repeating: "long", count: 2_000), 129))
+        pair.quiesce()
+        #expect(pair.shore.delivered.count == 130)
+        #expect(pair.ship.urgentBlocks == 0)
+        #expect(pair.ship.failures.isEmpty && pair.shore.failures.isEmpty)
     }
 
     @Test func `peers d19: a poison stanza is set aside and named, acknowledged, and the stream goes on`() throws {
@@ -94,6 +109,31 @@ import XMPP
             #expect(peer.failures.count == (number == 10 ? 1 : 0))
         }
         #expect(peer.status.count(of: .foreignSender) == 10)
+    }
+
+    @Test func `peers d8: what a peer makes wait for the journal is bounded, whatever comes of it`() throws {
+        let peer = peer {
+            $0.violationLimit = 0
+            $0.inboxBytes = 128 << 10
+        }
+        var far = LinkSession(LinkSessionConfiguration(), recovered: RecoveredPeer(), random: 5)
+        far.connected(now: peer.now)
+        peer.run { $0.linkConnected(now: peer.now) }
+        let foreign = try message(
+            String(repeating: "x", count: 30_000), from: "mallory@elsewhere.example/1", to: romeo)
+        var blocks = 0
+        while !peer.isLinkHeld, blocks < 20 {
+            let block = far.cut(
+                [OutgoingStanza(stanza: foreign, ageSeconds: 0)], lane: .normal, firstNumber: far.nextNumber(.normal),
+                now: peer.now)
+            peer.run { $0.linkBlockReceived(block, now: peer.now) }
+            _ = peer.take()
+            blocks += 1
+        }
+        #expect(blocks < 8)
+        while !peer.pending.isEmpty { peer.commit() }
+        commitAll(peer)
+        #expect(!peer.isLinkHeld && peer.failures.isEmpty)
     }
 
     @Test func `without a journal nothing is recorded and nothing waits`() throws {

@@ -453,6 +453,24 @@ struct ConfigurationTests {
                 tail: "[admin]\nlisten = \"127.0.0.1:9464\"\ntoken-file = \"/etc/hostname\"", line: 20,
                 parts: ["admin.token-file", "/etc/hostname"]),
             Wrong(
+                name: "metrics where the server dials", tail: "[admin]\nlisten = \"127.0.0.2:5269\"", line: 19,
+                parts: ["admin.listen = \"127.0.0.2:5269\"", "collides with \"127.0.0.2:5269\" (line 4)"]),
+            Wrong(
+                name: "unknown key of the admin endpoint", tail: "[admin]\ntoken = \"x\"", line: 19,
+                parts: ["admin.token", "unknown key", "listen, socket, token-file"]),
+            Wrong(
+                name: "unknown key of the inbox", tail: "[peer.inbox]\nmax-byte = 65536", line: 19,
+                parts: ["peer[0].inbox.max-byte", "did you mean \"max-bytes\""]),
+            Wrong(
+                name: "inbox out of range", tail: "[peer.inbox]\nmax-stanzas = 1", line: 19,
+                parts: ["peer[0].inbox.max-stanzas = 1", "from 16 to 10000000"]),
+            Wrong(
+                name: "padding out of range", tail: "[peer.block]\npad-to = 8", line: 19,
+                parts: ["peer[0].block.pad-to = 8", "16B to 16KiB"]),
+            Wrong(
+                name: "unknown key of the journal", site: "journal = { sync = false }", line: 7,
+                parts: ["site.journal.sync", "unknown key", "mode"]),
+            Wrong(
                 name: "metrics at a name", tail: "[admin]\nlisten = \"nowhere:1\"", line: 19,
                 parts: ["admin.listen"]),
         ])

@@ -44,6 +44,26 @@ import XMPP
         #expect(order == mixed + [chat, asking, slow])
     }
 
+    @Test func `who asks for what is urgent is not shown everything else that waits`() throws {
+        var outbox = Outbox()
+        for number in 0..<500 { _ = outbox.append(try message("x", from: "u\(number)@m.example/1"), now: start) }
+        var shown = 0
+        let least = OutboxClasses().priority(.urgent)
+        let none = outbox.take(atLeast: least) { _, _ in
+            shown += 1
+            return .passOver
+        }
+        #expect(none.isEmpty && shown == 0)
+        let urgent = try iq("result", id: "1", from: "a@m.example/1")
+        _ = outbox.append(urgent, now: start)
+        let one = outbox.take(atLeast: least) { _, _ in
+            shown += 1
+            return .take
+        }
+        #expect(one.map(\.stanza) == [urgent] && shown == 1)
+        #expect(outbox.stanzaCount == 500)
+    }
+
     @Test func `a pair loses its urgency with its most urgent stanza`() throws {
         let outbox = TestOutbox()
         let urgent = try iq("result", id: "1", from: "a@m.example/1")

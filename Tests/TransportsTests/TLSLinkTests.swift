@@ -1,3 +1,4 @@
+import Blocks
 import Foundation
 import NIOCore
 import NIOPosix
@@ -58,10 +59,11 @@ import XMPP
     }
 
     private func configuration(
-        _ peer: String, remote: TCPLinkConfiguration.Remote? = nil, tls: LinkTLS, from local: String
+        _ peer: String, dialect: LinkDialect = .xep, remote: TCPLinkConfiguration.Remote? = nil, tls: LinkTLS,
+        from local: String
     ) -> TCPLinkConfiguration {
         var configuration = TCPLinkConfiguration(
-            peer: peer, remote: remote, listens: remote == nil, security: .tls(tls, sources: nil))
+            peer: peer, dialect: dialect, remote: remote, listens: remote == nil, security: .tls(tls, sources: nil))
         configuration.localAddress = local
         configuration.policy.reconnectMinimum = .milliseconds(20)
         configuration.policy.reconnectMaximum = .milliseconds(200)
@@ -311,6 +313,40 @@ import XMPP
         try await dialler.close()
         try await accepting.link.close()
         try await accepting.listener.close()
+    }
+
+    @Test func `peers d9: no block of a stranger is looked at, with TLS or without`() async throws {
+        let certificates = try Certificates()
+        let (ship, shore) = try bothEnds(certificates, .fingerprint)
+        let listener = try await TestListener.make(addresses[1], on: loop)
+        let link = try await TestLink.make(
+            configuration("shore", dialect: .skywave, tls: ship, from: addresses[1]), listener: listener, on: loop)
+        try await link.start()
+        let remote = try await listener.bind()
+        let blocks = [TestBlocks.opening(), TestBlocks.block(1, bytes: 5_000)]
+
+        let plain = try await RawPeer.dial(remote.host, remote.port, from: addresses[9])
+        try? await plain.send(blocks.flatMap(\.bytes))
+        try await plain.waitUntilClosed()
+        var strange = shore
+        let other = try certificates.identity("shore.example", other: true)
+        (strange.certificatePath, strange.keyPath) = (other.certificate, other.key)
+        for (tls, isPeer) in [(strange, false), (shore, true)] {
+            let dialler = try await TestLink.make(
+                configuration("ship", dialect: .skywave, remote: remote, tls: tls, from: addresses[2]), on: loop)
+            try await dialler.send(blocks: blocks)
+            try await dialler.start()
+            if isPeer {
+                try await eventually { link.blocks.count == 2 }
+            } else {
+                try await eventually { try await listener.counters().unknownCertificates >= 2 }
+                #expect(link.blocks == [] && link.connects == 0)
+            }
+            try await dialler.close()
+        }
+        #expect(link.blocks == blocks)
+        try await link.close()
+        try await listener.close()
     }
 
     @Test func `a certificate file that cannot be read is an error at the start`() async throws {

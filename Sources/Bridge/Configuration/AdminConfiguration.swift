@@ -59,6 +59,11 @@ struct AdminReading {
     private let listen: Endpoint?
     private let tokenFile: String?
 
+    /// Where ``AdminConfiguration/listen`` stands.
+    var listener: TableReader.Located<Endpoint>? {
+        listen.map { TableReader.Located(value: $0, path: TOMLPath([.key("admin"), .key("listen")])) }
+    }
+
     init(_ table: TableReader?) {
         guard let table else {
             (socket, listen, tokenFile) = (nil, nil, nil)

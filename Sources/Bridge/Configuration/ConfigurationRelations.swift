@@ -2,10 +2,10 @@ import XMPP
 
 /// What must be true between parts of a configuration: names and domains belong to one, listeners do not collide.
 enum ConfigurationRelations {
-    static func check(site: SiteReading, peers: [PeerReading], reader: ConfigurationReader) {
+    static func check(site: SiteReading, peers: [PeerReading], admin: AdminReading, reader: ConfigurationReader) {
         checkNames(peers, reader)
         checkDomains(site, peers, reader)
-        checkListeners(site, peers, reader)
+        checkListeners(site, peers, admin, reader)
         if site.isComponent { checkComponents(site, peers, reader) }
     }
 
@@ -42,8 +42,13 @@ enum ConfigurationRelations {
         }
     }
 
-    private static func checkListeners(_ site: SiteReading, _ peers: [PeerReading], _ reader: ConfigurationReader) {
-        let listeners = site.listen.map { ($0, true) } + peers.compactMap(\.listen).map { ($0, false) }
+    private static func checkListeners(
+        _ site: SiteReading, _ peers: [PeerReading], _ admin: AdminReading, _ reader: ConfigurationReader
+    ) {
+        // The admin endpoint speaks HTTP: like the local server's listener, it shares with nobody.
+        let listeners =
+            site.listen.map { ($0, true) } + peers.compactMap(\.listen).map { ($0, false) }
+            + [admin.listener].compactMap(\.self).map { ($0, true) }
         for (index, (listener, isLocal)) in listeners.enumerated() {
             for (other, isOtherLocal) in listeners[..<index] where other.value.collides(with: listener.value) {
                 // Peers may share one listener: they are told apart by address or certificate.

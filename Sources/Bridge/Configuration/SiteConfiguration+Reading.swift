@@ -67,7 +67,7 @@ extension SiteConfiguration {
             return nil
         }
         let site = SiteReading(siteTable, peers: peers)
-        ConfigurationRelations.check(site: site, peers: peers, reader: reader)
+        ConfigurationRelations.check(site: site, peers: peers, admin: admin, reader: reader)
 
         let adminConfiguration = admin.configuration(state: site.state, reader)
         let finished = peers.compactMap(\.configuration)
