@@ -41,9 +41,10 @@ package struct Deflater: ~Copyable {
         }
     }
 
-    /// Looks at no more than so many earlier places for a match; else as zlib does at level 6.
-    package mutating func limitSearch(to places: Int32) {
-        unsafe _ = deflateTune(stream, 8, 16, 128, places)
+    /// Searches less than zlib does at the level that it was made with: few places per match, and an end to the search at
+    /// a match of 32 bytes. Only before the first input.
+    package mutating func searchLess() {
+        unsafe _ = deflateTune(stream, 4, 6, 32, 12)
     }
 
     /// Compresses `bytes`; what comes out may wait inside for ``flush(into:)``.
