@@ -167,7 +167,7 @@ package struct SessionOpening: Equatable, Sendable {
             guard let position = try buffer.readVariableInteger(), let length = try buffer.readVariableInteger(),
                 let hash: UInt64 = buffer.readInteger()
             else { return nil }
-            guard length > 0, length <= 32_768 else { throw .malformed("a history of \(length) bytes") }
+            guard length > 0, length <= 65_535 else { throw .malformed("a history of \(length) bytes") }
             history = .text(position: position, length: UInt16(truncatingIfNeeded: length), hash: hash)
         case 2:
             guard let id: UInt64 = buffer.readInteger() else { return nil }

@@ -22,7 +22,7 @@ package struct BodyEncoder: ~Copyable {
 
     /// - Parameters:
     ///   - level: zlib's, 1 to 9.
-    ///   - history: text that both ends have, at most its last 32 768 bytes count.
+    ///   - history: text that both ends have; its last 65 535 bytes count for phrases, its last 32 768 for DEFLATE.
     package init(level: Int32, history: ByteBuffer) {
         deflater = Deflater(level: level)
         // Text is several times denser than XML: the window holds so many stanzas that at zlib's own depth of search for

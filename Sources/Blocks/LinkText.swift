@@ -3,8 +3,9 @@ import XMPP
 
 /// The last text of one direction, addressed by position, from which both ends take compression history.
 struct LinkText {
-    /// How far back DEFLATE can refer (RFC 1951 §2).
-    static let window = 32_768
+    /// How much text a session goes on from. DEFLATE refers to its last 32 768 bytes (RFC 1951 §2); phrases that were defined
+    /// before that are still found in the rest.
+    static let window = 65_535
 
     private var bytes = ByteBuffer()
     private let keep: Int

@@ -62,6 +62,6 @@ enum ContextLimits {
     static let recipients = 512
     /// Bytes of all recipients of one list.
     static let listBytes = 16_384
-    /// DEFLATE's window: what counts of a history.
-    static let historyBytes = 32_768
+    /// What counts of a history: twice DEFLATE's window, since a phrase in use may have been defined before that.
+    static let historyBytes = 65_535
 }
