@@ -230,6 +230,7 @@ extension LinkSession {
     private mutating func read(_ body: BlockHeader.Body, _ bytes: ByteBuffer, now: NIODeadline) {
         let decoded: DecodedBody
         var items: [ReceivedItem] = []
+        let (normal, express) = (receiving.received[0], receiving.received[1])
         do throws(BlockError) {
             decoded = try decode(body, bytes)
             let index = Int(body.lane.rawValue)
@@ -249,6 +250,10 @@ extension LinkSession {
             unreadableSession = peerSession
             peerSession = 0
             decoders = []
+            // Of this block nothing is kept. And what was counted is not to be told any more: the low bits of no session are
+            // also those of sessions 16, 32 …, of which it would acknowledge what never arrived.
+            (receiving.received[0], receiving.received[1]) = (normal, express)
+            resetIncoming()
             return
         }
         let index = Int(body.lane.rawValue)

@@ -126,16 +126,17 @@ package struct LinkSession: ~Copyable {
 
     // MARK: Time
 
-    /// When ``nextServiceBlock(now:willCut:)`` will have something by itself, or a dead link is to be noticed.
-    package var nextDeadline: NIODeadline? {
+    /// When ``nextServiceBlock(now:willCut:)`` will have something by itself, or a dead link is to be noticed; what is overdue
+    /// is not counted, since it waits for the transport, which may never take it.
+    package func nextDeadline(after now: NIODeadline) -> NIODeadline? {
         guard isConnected else { return nil }
-        var next = acknowledgementDeadline
+        var next = acknowledgementDeadline.flatMap { $0 > now ? $0 : nil }
         for lane in outgoing {
             guard let oldest = lane.unacknowledged.first else { continue }
             for amount in [configuration.repeatAfter, configuration.deadAfter] {
                 guard let amount else { continue }
                 let since = amount == configuration.deadAfter ? oldest.firstSent : oldest.lastSent
-                next = min(next ?? since + amount, since + amount)
+                if since + amount > now { next = min(next ?? since + amount, since + amount) }
             }
         }
         return next
@@ -188,6 +189,7 @@ package struct LinkSession: ~Copyable {
         mixed = mixed &* 0xff51_afd7_ed55_8ccd
         sending = SendingState(epoch: mixed ^ (mixed >> 29))
         records.append(sending.record)
+        resumablePart = nil
         forgetSentText()
         // It was about a stanza of the numbering that is void.
         resumablePart = nil

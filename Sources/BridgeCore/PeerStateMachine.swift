@@ -300,9 +300,9 @@ package struct PeerStateMachine: ~Copyable {
         if let deadline = localRequests.nextDeadline { needed = min(needed ?? deadline, deadline) }
         if let deadline = remoteRequests.nextDeadline { needed = min(needed ?? deadline, deadline) }
         if let deadline = rooms.nextDeadline { needed = min(needed ?? deadline, deadline) }
-        if speaksBlocks, link != .down, let deadline = session.nextDeadline {
-            // What is overdue while a block is on its way is done when the link is ready again.
-            if deadline > now { needed = min(needed ?? deadline, deadline) }
+        // What is overdue while a block is on its way is done when the link is ready again.
+        if speaksBlocks, link != .down, let deadline = session.nextDeadline(after: now) {
+            needed = min(needed ?? deadline, deadline)
         }
         guard let needed else { return }
         if let armed, armed <= needed { return }

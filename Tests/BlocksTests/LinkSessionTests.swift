@@ -331,4 +331,43 @@ struct LinkSessionTests {
         #expect(right.delivered == (0..<700).map { "m\($0)" })
         #expect(left.isIdle)
     }
+
+    @Test("A peer that has nothing any more of a stanza in parts gets it from the beginning")
+    func forgottenParts() throws {
+        let (left, right) = joined()
+        settle(left, right)
+        let body = (0..<900).map { String($0 % 36, radix: 36) }.joined()
+        left.queue[.normal] = [
+            try stanza("<message from='u@alpha.example' to='v@bravo.example' id='m1'><body>\(body)</body></message>")
+        ]
+        func part() throws {
+            let block = try #require(left.nextBlock(maximumStanzas: 1, partBytes: 200))
+            right.session.blockReceived(block, now: right.clock)
+            right.collect()
+            right.commit()
+        }
+        func openRight() throws {
+            let block = try #require(right.nextBlock(maximumStanzas: 1, partBytes: 200))
+            left.session.blockReceived(block, now: left.clock)
+            left.collect()
+            left.commit()
+        }
+        for _ in 0..<3 { try part() }
+        connect(left, right)
+        try openRight()
+        try part()
+        // Its journal is gone.
+        right.journal = RecoveredPeer(needsNewEpoch: true)
+        right.restart()
+        connect(left, right)
+        try openRight()
+        while left.numbered.count > 0, let block = left.nextBlock(maximumStanzas: 1, partBytes: 200) {
+            right.session.blockReceived(block, now: right.clock)
+            right.collect()
+            right.commit()
+        }
+        settle(left, right)
+        #expect(!right.notes.contains(.damagedBlock))
+        #expect(right.delivered == ["m1"])
+    }
 }
