@@ -131,10 +131,12 @@ package struct LocalSide: ~Copyable {
         self.now = now
         let delivery = Delivery(stanza: stanza, ticket: ticket, expires: now + self.configuration.holdTime)
         guard let route = self.knownRoute(for: stanza) ?? self.newRoute(for: delivery) else { return }
-        guard route.queue.count < self.configuration.queuedStanzasPerPair,
-            route.queue.bytes + stanza.byteCount <= self.configuration.queuedBytesPerPair,
-            self.queuedBytes + stanza.byteCount <= self.configuration.queuedBytes
-        else {
+        // What has a ticket is bounded by its inbox, which holds it in memory anyway and gives out more only while there is room.
+        let hasRoom =
+            route.queue.count < self.configuration.queuedStanzasPerPair
+            && route.queue.bytes + stanza.byteCount <= self.configuration.queuedBytesPerPair
+            && self.queuedBytes + stanza.byteCount <= self.configuration.queuedBytes
+        guard ticket != nil || hasRoom else {
             route.overflows &+= 1
             // The first, the second, the fourth…: a flood must not become a flood of lines.
             if route.overflows & (route.overflows &- 1) == 0 {

@@ -39,11 +39,11 @@ package struct LocalSideConfiguration: Sendable {
     package var encryption: Encryption = .optional
     package var authentication: Authentication = .certificateOrDialback
 
-    /// Stanzas that may wait for one pair of domains.
+    /// Stanzas without a ticket that may wait for one pair of domains.
     package var queuedStanzasPerPair = 4_096
-    /// Bytes of stanzas that may wait for one pair of domains.
+    /// Bytes of stanzas that may wait for one pair of domains before one without a ticket is refused.
     package var queuedBytesPerPair = 16 << 20
-    /// Bytes of stanzas that may wait altogether.
+    /// The same altogether.
     package var queuedBytes = 64 << 20
     /// How long a stanza without a ticket waits for the local server before it is given back.
     package var holdTime: TimeAmount = .minutes(5)

@@ -87,6 +87,19 @@ import XMPP
         #expect(sized.deliver(other).undeliverable.map(\.condition) == [.resourceConstraint])
     }
 
+    @Test("What lies in an inbox is bounded there, and no full queue sends it back")
+    func inboxIsTheBound() {
+        var configuration = LocalSideConfiguration.site()
+        configuration.queuedStanzasPerPair = 2
+        configuration.queuedBytesPerPair = self.stanza(0).byteCount
+        configuration.queuedBytes = self.stanza(0).byteCount
+        var side = Transcript(configuration)
+        for number in 0..<5 { #expect(side.deliver(self.stanza(number), ticket: UInt64(number)).undeliverable.isEmpty) }
+        let isHalfFull = side.side.isQueueHalfFull
+        #expect(isHalfFull)
+        #expect(side.deliver(self.stanza(5)).undeliverable.map(\.condition) == [.resourceConstraint])
+    }
+
     @Test("A full queue is noted at the first, second, fourth… stanza, not at each")
     func overflowNotes() {
         var configuration = LocalSideConfiguration.site()
