@@ -6,10 +6,14 @@ package import XMPP
 extension PeerStateMachine {
     /// Gives a stanza to the local server: through the inbox where there is a journal.
     ///
-    /// - Parameter isOwnAnswer: an error that the bridge made up. Such are bounded here; what the peer sends is bounded by
-    ///   holding the link.
-    mutating func deliverLocally(_ stanza: Stanza, isOwnAnswer: Bool = false, now: NIODeadline) {
-        guard journal.isOn, !(isOwnAnswer && isJournalStalled) else {
+    /// - Parameters:
+    ///   - isOwnAnswer: an error that the bridge made up. Such are bounded here; what the peer sends is bounded by
+    ///     holding the link.
+    ///   - isRefusal: the answer to something that was never taken, which needs no journal.
+    mutating func deliverLocally(
+        _ stanza: Stanza, isOwnAnswer: Bool = false, isRefusal: Bool = false, now: NIODeadline
+    ) {
+        guard journal.isOn, !(isRefusal && isJournalStalled) else {
             actions.append(.deliver(stanza, id: nil))
             return
         }

@@ -59,8 +59,15 @@ extension PeerStateMachine {
 
     private mutating func takeBack(unsent: [Stanza], inDoubt: [Stanza], now: NIODeadline) {
         let time = clock.milliseconds(now)
-        let doubtful = outbox.reclaim(inDoubt, now: time)
-        outbox.putBack(outbox.reclaim(unsent, now: time))
+        // The rows of what the kernel had taken are gone; what waits again needs one again.
+        let (keepsRows, keepsPresence, last) = (journal.isOn, policy.journalsPresence, outbox.lastID)
+        let isRecorded = { (stanza: Stanza) in keepsRows && (keepsPresence || !stanza.isVolatile) }
+        let doubtful = outbox.reclaim(inDoubt, now: time, isRecorded: isRecorded)
+        let waiting = outbox.reclaim(unsent, now: time, isRecorded: isRecorded)
+        for entry in doubtful + waiting where entry.isRecorded && entry.id > last {
+            journal.put(.outbox, id: entry.id, entry.stanza, time: time)
+        }
+        outbox.putBack(waiting)
         for id in outbox.takeSentRows() { journal.remove(.outbox, id: id) }
         var again: [OutboxEntry] = []
         for entry in doubtful {

@@ -11,16 +11,18 @@ extension PeerStateMachine {
         let reader = StanzaReader()
         if let known = PeerIDs(recovered.values[.counters]) { ids = known }
         recoverOutbox(recovered, reader, now: now)
+        inbox.idsUsed(through: ids.inbox)
         for row in recovered[.inbox] {
+            // Whatever becomes of it: what gets an id from here on must not share it, or goes when this row is removed.
+            inbox.idsUsed(through: row.id)
             guard let stanza = read(row, .inbox, reader, now: now) else { continue }
             switch rooms.linkStanzaReceived(stanza, id: row.id, now: now) {
             case .pass: inbox.restore(stanza, id: row.id, arrival: row.time)
             case .swallow: journal.remove(.inbox, id: row.id)
-            case .hold: inbox.idsUsed(through: row.id)
+            case .hold: break
             }
         }
         drawRooms(now: now)
-        inbox.idsUsed(through: ids.inbox)
         for row in recovered[.localRequests] {
             ids.requests = max(ids.requests, row.id)
             guard let stanza = read(row, .localRequests, reader, now: now) else { continue }

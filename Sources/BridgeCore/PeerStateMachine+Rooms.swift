@@ -47,7 +47,9 @@ extension PeerStateMachine {
         case .pass:
             deliverLocally(stanza, now: now)
         case .swallow:
-            break
+            // The room's machine may release it under this id, whose removal stands at the end of the batch: nothing that is
+            // released before it may get the id.
+            if let id { inbox.idsUsed(through: id) }
         case .hold:
             // Its row is kept; it gets another when it is released.
             if let id {

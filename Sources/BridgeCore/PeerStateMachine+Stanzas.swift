@@ -227,14 +227,17 @@ extension PeerStateMachine {
                 return
             }
         }
-        bounce(stanza, reason, from: side, now: now)
+        bounce(stanza, reason, from: side, isRefusal: true, now: now)
     }
 
     /// Answers a stanza with the error for `reason`, where ``BounceTable`` allows one.
     ///
-    /// - Parameter taken: service time when it was taken from the local server; nil: just now.
+    /// - Parameters:
+    ///   - taken: service time when it was taken from the local server; nil: just now.
+    ///   - isRefusal: it was never taken on, so the answer rests on no commit.
     mutating func bounce(
-        _ stanza: Stanza, _ reason: BounceReason, from side: Side, taken: UInt64? = nil, now: NIODeadline
+        _ stanza: Stanza, _ reason: BounceReason, from side: Side, taken: UInt64? = nil, isRefusal: Bool = false,
+        now: NIODeadline
     ) {
         let isFromRoom = side == .local ? localRooms.isFromRoom(stanza) : remoteRooms.isFromRoom(stanza)
         let isStub = if case .oversize = reason { true } else { false }
@@ -253,9 +256,9 @@ extension PeerStateMachine {
             switch side {
             case .local:
                 counters.addBounce(reply.condition)
-                deliverLocally(error, isOwnAnswer: true, now: now)
+                deliverLocally(error, isOwnAnswer: true, isRefusal: isRefusal, now: now)
             case .link:
-                guard !isStopped, enqueue(error, now: now) else { return }
+                guard !isStopped || journal.isOn, enqueue(error, now: now) else { return }
                 counters.addBounce(reply.condition)
             }
         }

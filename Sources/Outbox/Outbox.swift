@@ -108,8 +108,12 @@ package struct Outbox: ~Copyable {
         sort(entry)
     }
 
-    /// The entries of stanzas of the last batch, in their order; others get new ones.
-    package mutating func reclaim(_ stanzas: [Stanza], now: UInt64) -> [OutboxEntry] {
+    /// The entries of stanzas of the last batch, in their order; others get new ones, with new ids.
+    ///
+    /// - Parameter isRecorded: whether the owner gives a row to a stanza that gets a new entry.
+    package mutating func reclaim(
+        _ stanzas: [Stanza], now: UInt64, isRecorded: (Stanza) -> Bool = { _ in false }
+    ) -> [OutboxEntry] {
         var entries: [OutboxEntry] = []
         var position = 0
         for stanza in stanzas {
@@ -119,7 +123,7 @@ package struct Outbox: ~Copyable {
                 entries.append(inFlight.remove(at: found))
                 position = found
             } else {
-                entries.append(OutboxEntry(id: nextID, stanza: stanza, arrival: now, isRecorded: false))
+                entries.append(OutboxEntry(id: nextID, stanza: stanza, arrival: now, isRecorded: isRecorded(stanza)))
                 nextID += 1
             }
         }

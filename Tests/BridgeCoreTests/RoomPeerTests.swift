@@ -184,4 +184,41 @@ import XMPP
         try peer.pass(12)
         #expect(peer.room.nicks() == ["jule"])
     }
+
+    @Test func `of what is released when too much is held every stanza keeps a row until it is delivered`() throws {
+        let peer = try joined()
+        peer.isServerDown = true
+        try peer.run { $0.localStreamLost(Self.domain, now: peer.now) }
+        let count = RoomLimits().held + 1
+        for number in 0..<count {
+            try peer.link(message("\(number)", from: juliet, to: Self.room, type: "groupchat", id: "h\(number)"))
+        }
+        #expect(peer.bodies(peer.given) == (0..<count).map { "\($0)" })
+        #expect(peer.inbox() == count)
+    }
+
+    @Test func `what is left after a leave keeps its row`() throws {
+        let peer = try joined()
+        peer.isServerDown = true
+        try peer.run { $0.localStreamLost(Self.domain, now: peer.now) }
+        try peer.link(message("held", from: juliet, to: Self.room, type: "groupchat", id: "h"))
+        try peer.link(presence(from: juliet, to: Self.room + "/jule", type: "unavailable"))
+        #expect(peer.given.suffix(2).map(\.kind) == [.message, .presence])
+        #expect(peer.inbox() == 2)
+    }
+
+    @Test func `what is released at the start of the process keeps a row until it is delivered`() throws {
+        let peer = try joined()
+        peer.isServerDown = true
+        let count = RoomLimits().held + 1
+        for number in 0..<count {
+            try peer.link(message("\(number)", from: juliet, to: Self.room, type: "groupchat", id: "h\(number)"))
+        }
+        #expect(peer.inbox() == count)
+        let next = Peer(after: peer)
+        next.isServerDown = true
+        try next.run { _ in }
+        #expect(next.bodies(next.given).count == count)
+        #expect(next.inbox() == count)
+    }
 }
