@@ -57,6 +57,11 @@ extension PeerStateMachine {
             for lane in Lane.allCases {
                 for row in recovered[lane.numbers] {
                     let found = JournalWords.decode(row.payload).map { entries.removeValue(forKey: $0) }
+                    // Numbers of nothing but presence that was not recorded: no acknowledgement will ever come for them.
+                    guard found.contains(where: { $0 != nil }) else {
+                        journal.remove(lane.numbers, id: row.id)
+                        continue
+                    }
                     sent[lane].restore(row: found, from: row.id)
                 }
             }

@@ -45,7 +45,9 @@ package struct SentLane: Sendable {
 
     /// A row that the journal held; `found` is nil for what it did not hold any more.
     package mutating func restore(row found: [OutboxEntry?], from first: UInt64) {
-        rows.append(Row(first: first, count: UInt64(found.count)))
+        // No acknowledgement will come for numbers at the end whose stanzas are gone: the row goes with those before them.
+        guard let last = found.lastIndex(where: { $0 != nil }) else { return }
+        rows.append(Row(first: first, count: UInt64(last + 1)))
         for (index, entry) in found.enumerated() {
             if let entry { restore([entry], from: first &+ UInt64(index)) }
         }
