@@ -102,7 +102,9 @@ package final class Simulation {
         run(until: scenario.duration)
         heal()
         run(until: scenario.duration + 3 * 3_600_000_000_000) { [unowned self] in self.isQuiet }
-        run(until: now + 90_000_000_000)
+        // A server may find a dead stream only now, and what that does to rooms has to be mended as well.
+        run(until: now + 900_000_000_000)
+        run(until: now + 3_600_000_000_000) { [unowned self] in self.isQuiet }
         let quietAt = now
         checkQuiet()
         isOver = true
