@@ -91,7 +91,7 @@ package struct SessionOpening: Equatable, Sendable {
     package var epoch: UInt64
     /// Counts the sessions of this epoch; committed before the block leaves.
     package var session: UInt64
-    /// The highest number given to a stanza of each lane before this session.
+    /// The highest number that the sender's journal knew for each lane when ``process``, or the epoch, began.
     package var highestNormal: UInt64 = 0
     package var highestExpress: UInt64 = 0
     /// The epoch of the other side that the next fields are about; 0 when nothing was ever received.
@@ -109,6 +109,11 @@ package struct SessionOpening: Equatable, Sendable {
     /// Names the sender's profile; a difference is information, not a fault.
     package var profile: UInt32 = 0
 
+    /// Names the run of the sender's process, at random.
+    package var process: UInt32 = 0
+    /// The ``process`` of the other side whose session ``peerSession`` was.
+    package var peerProcess: UInt32 = 0
+
     package init(epoch: UInt64, session: UInt64) {
         self.epoch = epoch
         self.session = session
@@ -121,6 +126,7 @@ package struct SessionOpening: Equatable, Sendable {
         if peerEpoch != 0 {
             let reading = peerSession << 1 | (readsPeerSession ? 1 : 0)
             for value in [receivedNormal, receivedExpress, receivedPart, reading] { buffer.writeVariableInteger(value) }
+            buffer.writeInteger(peerProcess)
         }
         switch history {
         case .none: buffer.writeInteger(UInt8(0))
@@ -131,7 +137,7 @@ package struct SessionOpening: Equatable, Sendable {
             buffer.writeInteger(hash)
         case .dictionary(let id): buffer.writeMultipleIntegers(UInt8(2), id)
         }
-        buffer.writeInteger(profile)
+        buffer.writeMultipleIntegers(profile, process)
     }
 
     init?(reading buffer: inout ByteBuffer) throws(BlockError) {
@@ -152,13 +158,15 @@ package struct SessionOpening: Equatable, Sendable {
         self.peerEpoch = peerEpoch
         if peerEpoch != 0 {
             guard let normal = try buffer.readVariableInteger(), let express = try buffer.readVariableInteger(),
-                let part = try buffer.readVariableInteger(), let reading = try buffer.readVariableInteger()
+                let part = try buffer.readVariableInteger(), let reading = try buffer.readVariableInteger(),
+                let peerProcess: UInt32 = buffer.readInteger()
             else { return nil }
             receivedNormal = normal
             receivedExpress = express
             receivedPart = part
             peerSession = reading >> 1
             readsPeerSession = reading & 1 == 1
+            self.peerProcess = peerProcess
         }
         guard let kind: UInt8 = buffer.readInteger() else { return nil }
         switch kind {
@@ -174,7 +182,8 @@ package struct SessionOpening: Equatable, Sendable {
             history = .dictionary(id)
         default: throw .malformed("history of kind \(kind)")
         }
-        guard let profile: UInt32 = buffer.readInteger() else { return nil }
+        guard let (profile, process) = buffer.readMultipleIntegers(as: (UInt32, UInt32).self) else { return nil }
         self.profile = profile
+        self.process = process
     }
 }

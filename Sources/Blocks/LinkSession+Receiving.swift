@@ -110,8 +110,13 @@ extension LinkSession {
                 if opening.session < receiving.session { refuseRestored(opening) }
                 return false
             }
-            // Numbers are durable before they leave: who knows fewer than have arrived was restored from a copy.
-            guard opening.highestNormal >= receiving.received[0], opening.highestExpress >= receiving.received[1] else {
+            // Numbers are durable before they leave: a process that began with fewer than have arrived has a restored journal.
+            // What the process of the last session numbered since it began says nothing of that.
+            let isSameProcess = opening.process == receiving.process
+            guard
+                isSameProcess
+                    || opening.highestNormal >= receiving.received[0] && opening.highestExpress >= receiving.received[1]
+            else {
                 note(.peerRestored)
                 refuseRestored(opening)
                 return false
@@ -155,6 +160,7 @@ extension LinkSession {
             records += fragments.clear()
         }
         receiving.session = opening.session
+        receiving.process = opening.process
         unreadableSession = nil
         records.append(receiving.record)
         resetIncoming()
@@ -183,7 +189,10 @@ extension LinkSession {
     private mutating func numbersAcknowledged(_ opening: SessionOpening) {
         resumablePart = nil
         guard opening.peerEpoch == sending.epoch else { return }
-        guard opening.receivedNormal <= sending.highest[0], opening.receivedExpress <= sending.highest[1] else {
+        // What another run of this process numbered is what the journal knew at the start, or the journal is old: then these
+        // numbers are not those of the stanzas that have them now.
+        let highest = opening.peerProcess == process ? sending.highest : highestAtStart
+        guard opening.receivedNormal <= highest[0], opening.receivedExpress <= highest[1] else {
             guard mayBeginAgain() else { return }
             note(.selfRestored)
             beginEpoch()

@@ -113,7 +113,6 @@ extension LinkSession {
     ) -> ByteBuffer {
         let index = Int(lane.rawValue)
         // What this block numbers must not hide that the journal is older than what the other side has seen.
-        let highestBefore = sending.highest
         var body = BlockHeader.Body()
         body.lane = lane
         body.block = UInt8(truncatingIfNeeded: outgoing[index].count)
@@ -130,7 +129,7 @@ extension LinkSession {
         let text = encoder.encoder.finish(into: &bytes)
         body.length = bytes.readableBytes
         if lane == .normal, needsOpening {
-            opening = makeOpening(highest: highestBefore)
+            opening = makeOpening()
             needsOpening = false
         } else {
             records.append(sending.record)
@@ -176,17 +175,18 @@ extension LinkSession {
         return block
     }
 
-    /// - Parameter highest: the highest numbers given before this session.
-    private mutating func makeOpening(highest: [UInt64]) -> SessionOpening {
+    private mutating func makeOpening() -> SessionOpening {
         var opening = SessionOpening(epoch: sending.epoch, session: sending.session)
-        opening.highestNormal = highest[0]
-        opening.highestExpress = highest[1]
+        opening.highestNormal = highestAtStart[0]
+        opening.highestExpress = highestAtStart[1]
+        opening.process = process
         opening.peerEpoch = receiving.epoch
         opening.receivedNormal = receiving.received[0]
         opening.receivedExpress = receiving.received[1]
         if fragments.number == receiving.received[0] + 1 { opening.receivedPart = UInt64(fragments.bytes.readableBytes) }
         opening.peerSession = receiving.session
         opening.readsPeerSession = peerSession != 0
+        opening.peerProcess = receiving.process
         opening.profile = configuration.profile
         if sentText.end > 0 {
             let tail = sentText.tail

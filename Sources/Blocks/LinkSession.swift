@@ -23,6 +23,10 @@ package struct LinkSession: ~Copyable {
     var events: Deque<LinkSessionEvent> = []
     var records: [JournalRecord] = []
     private var random: UInt64
+    /// Names this run of the process.
+    let process: UInt32
+    /// The highest numbers that the journal knew when the process, or the epoch, began.
+    var highestAtStart: [UInt64] = [0, 0]
 
     // MARK: This session, sending
     var isConnected = false
@@ -74,10 +78,12 @@ package struct LinkSession: ~Copyable {
     package init(_ configuration: LinkSessionConfiguration, recovered: RecoveredPeer, random: UInt64) {
         self.configuration = configuration
         self.random = random
+        process = UInt32(truncatingIfNeeded: (random ^ (random >> 31)) &* 0x9E37_79B9_7F4A_7C15 >> 32) | 1
         receivedText = LinkText(keep: LinkText.window + configuration.windowText + (256 << 10))
         receiving = ReceivingState(recovered.values[.receiving]) ?? ReceivingState()
         if !recovered.needsNewEpoch, let known = SendingState(recovered.values[.sending]) {
             sending = known
+            highestAtStart = known.highest
             for row in recovered[.sentText] { sentText.restore(row.payload, endingAt: row.id) }
         } else {
             sending = SendingState(epoch: 1)
@@ -188,6 +194,7 @@ package struct LinkSession: ~Copyable {
         var mixed = random ^ (random >> 32)
         mixed = mixed &* 0xff51_afd7_ed55_8ccd
         sending = SendingState(epoch: mixed ^ (mixed >> 29))
+        highestAtStart = sending.highest
         records.append(sending.record)
         resumablePart = nil
         forgetSentText()

@@ -39,6 +39,8 @@ struct ReceivingState: Equatable {
     var session: UInt64 = 0
     /// The highest number received, by lane.
     var received: [UInt64] = [0, 0]
+    /// The run of the peer's process that the highest session belongs to.
+    var process: UInt32 = 0
     /// Earlier epochs of the peer, the newest last: what is still on its way of them is not taken again.
     var pastEpochs: [UInt64] = []
 
@@ -54,6 +56,7 @@ struct ReceivingState: Equatable {
         self.epoch = epoch
         self.session = session
         received = [normal, express]
+        process = buffer.readInteger() ?? 0
         while let past: UInt64 = buffer.readInteger() { pastEpochs.append(past) }
     }
 
@@ -67,7 +70,7 @@ struct ReceivingState: Equatable {
 
     var record: JournalRecord {
         var buffer = ByteBuffer()
-        buffer.writeMultipleIntegers(epoch, session, received[0], received[1])
+        buffer.writeMultipleIntegers(epoch, session, received[0], received[1], process)
         for past in pastEpochs { buffer.writeInteger(past) }
         return .set(.receiving, Array(buffer.readableBytesView))
     }

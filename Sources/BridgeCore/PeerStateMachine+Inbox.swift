@@ -14,7 +14,7 @@ extension PeerStateMachine {
         _ stanza: Stanza, isOwnAnswer: Bool = false, isRefusal: Bool = false, now: NIODeadline
     ) {
         guard journal.isOn, !(isRefusal && isJournalStalled) else {
-            actions.append(.deliver(stanza, id: nil))
+            actions.append(.deliver(stanza, id: journal.isOn ? refusals.takeTicket() : nil))
             return
         }
         if isOwnAnswer, inbox.byteCount > 2 * policy.inboxBytes || inbox.stanzaCount > 2 * policy.inboxStanzas {
@@ -51,8 +51,15 @@ extension PeerStateMachine {
 
     /// The local server is responsible for these stanzas of the inbox now.
     package mutating func delivered(_ ids: [UInt64], now: NIODeadline) {
-        for id in ids { _ = removeFromInbox(id) }
+        for id in ids where !refusalSettled(id) { _ = removeFromInbox(id) }
         settle(now: now)
+    }
+
+    /// True when the id is that of a refusal, which is settled now: the refused stanza counts as handled.
+    private mutating func refusalSettled(_ id: UInt64) -> Bool {
+        guard RefusalReceipts.isTicket(id) else { return false }
+        if let receipt = refusals.settled(id) { actions.append(.handled(receipt)) }
+        return true
     }
 
     private mutating func removeFromInbox(_ id: UInt64) -> Stanza? {
@@ -73,6 +80,7 @@ extension PeerStateMachine {
     package mutating func localDeliveryFailed(
         _ id: UInt64?, _ stanza: Stanza, _ condition: StanzaErrorCondition, _ type: StanzaErrorType, now: NIODeadline
     ) {
+        if let id, refusalSettled(id) { return settle(now: now) }
         // Said of something that is not there any more: it was answered already.
         if let id, removeFromInbox(id) == nil { return settle(now: now) }
         if id == nil, rooms.deliveryFailed(stanza, now: now) { return settle(now: now) }

@@ -16,11 +16,14 @@ extension PeerStateMachine {
         if rooms.hasActions { drawRooms(now: now) }
         if let receipt {
             if journal.isOn {
-                receipts.append((isRefused ? receipts.last?.batch ?? 0 : journal.gate, receipt))
+                if !isRefused || !refusals.keep(receipt) {
+                    receipts.append((isRefused ? receipts.last?.batch ?? 0 : journal.gate, receipt))
+                }
             } else {
                 actions.append(.handled(receipt))
             }
         }
+        refusals.endStanza()
         settle(now: now)
     }
 

@@ -67,6 +67,8 @@ package struct PeerStateMachine: ~Copyable {
     var isJournalStalled = false
     /// Receipts of stanzas that are the bridge's own when a batch is committed.
     var receipts: Deque<(batch: UInt64, receipt: LocalReceipt)> = []
+    /// Receipts of stanzas that were refused while nothing could be recorded, by the ticket of the refusal.
+    var refusals = RefusalReceipts()
     var fingerprints = TakenFingerprints()
     var poison = PoisonList()
     /// Fingerprints of what was taken from the local server shortly before the last end.

@@ -7,6 +7,7 @@ import XMPP
 /// The examples of the document, and what their words say.
 enum LinkProtocolExamples {
     static let epoch: UInt64 = 0x0102_0304_0506_0708
+    static let process: UInt32 = 0x5152_5354
 
     /// Name and bytes of every example in the document.
     static let examples: [String: [UInt8]] = {
@@ -49,8 +50,11 @@ enum LinkProtocolExamples {
         reconnection.peerSession = 17
         reconnection.history = .text(position: 100_000, length: 32_768, hash: 0x2122_2324_2526_2728)
         reconnection.profile = 7
+        reconnection.process = process
+        reconnection.peerProcess = 0x6162_6364
         var withDictionary = SessionOpening(epoch: epoch, session: 1)
         withDictionary.history = .dictionary(0x3132_3334_3536_3738)
+        withDictionary.process = process
         return [
             "header-acknowledgement": header { _ in },
             "header-normal": header { $0.body = body(42, 7) },
@@ -226,7 +230,7 @@ enum LinkProtocolExamples {
         _ = encoder.finish(into: &body)
         var header = BlockHeader(session: 1, acknowledgedSession: 0, acknowledgedNormal: 0)
         var opening = SessionOpening(epoch: LinkProtocolExamples.epoch, session: 1)
-        opening.highestNormal = UInt64(records.count)
+        opening.process = LinkProtocolExamples.process
         header.opening = .session(opening)
         header.body = BlockHeader.Body()
         header.body?.jump = jump
