@@ -23,6 +23,7 @@ final class DurablePeer {
     private var receipts: UInt64 = 0
     /// What the local server got, in order, and the inbox ids that it has not confirmed.
     private(set) var delivered: [Stanza] = []
+    private var refusals: [UInt64] = []
     private(set) var unconfirmed: [UInt64] = []
     /// May be delivered again: was with the local side when the process ended.
     private(set) var inDoubt: Set<String> = []
@@ -83,7 +84,9 @@ final class DurablePeer {
                 if isUrgent { urgentBlocks += 1 }
             case .deliver(let stanza, let id):
                 delivered.append(stanza)
-                if let id { unconfirmed.append(id) }
+                if let id {
+                    if id >> 63 == 1 { refusals.append(id) } else { unconfirmed.append(id) }
+                }
             case .handled(let receipt):
                 #expect(unacknowledged.first?.receipt == receipt.number, "receipts in order")
                 if !unacknowledged.isEmpty { unacknowledged.removeFirst() }
@@ -103,6 +106,13 @@ final class DurablePeer {
         receipts += 1
         unacknowledged.append((receipts, stanza))
         run { $0.localStanzaReceived(stanza, receipt: LocalReceipt(connection: 1, number: UInt64(receipts)), now: now) }
+    }
+
+    /// The server has the refusals that waited for nothing.
+    func confirmRefusals() {
+        let ids = refusals
+        refusals = []
+        run { $0.delivered(ids, now: now) }
     }
 
     func confirm(_ count: Int) {
