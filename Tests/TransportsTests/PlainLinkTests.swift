@@ -142,9 +142,7 @@ import XMPP
         try await listeners.0.bind()
         try await listeners.1.bind()
         let expected = ids(200)
-        async let one: Void = links.0.start()
-        async let two: Void = links.1.start()
-        _ = try await (one, two)
+        try await TestLink.start(links.0, links.1)
         try await eventually("two connections at both ends") {
             let counts = (try await links.0.status().connections.count, try await links.1.status().connections.count)
             return counts == (2, 2)

@@ -75,6 +75,15 @@ final class TestLink: Sendable {
         try await run { $0.start() }
     }
 
+    /// Starts two links of one event loop in the same moment.
+    static func start(_ one: TestLink, _ other: TestLink) async throws {
+        let drivers = (one.driver, other.driver)
+        try await one.eventLoop.submit {
+            drivers.0.value.transport.start()
+            drivers.1.value.transport.start()
+        }.get()
+    }
+
     /// Sends one batch of messages with these ids as soon as the link takes it.
     func send(_ ids: [String], bodyBytes: Int = 20) async throws {
         let batch = ids.map { TestLink.message($0, bodyBytes: bodyBytes) }

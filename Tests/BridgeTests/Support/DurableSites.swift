@@ -64,6 +64,9 @@ final class DurableSites {
 
     /// - Parameter isServerThere: false to look for the server where none is.
     func start(_ side: Side, isServerThere: Bool = true) async throws {
+        // Chosen once: the other side, and the servers, must find them again after a restart.
+        if linkPort == 0 { linkPort = try await TestPorts.free(on: group) }
+        if localPorts[side] == nil { localPorts[side] = try await TestPorts.free(on: group) }
         let transport =
             side == .alpha ? "connect = \"127.0.0.1:\(linkPort)\"" : "listen = \"127.0.0.1:\(linkPort)\""
         let configuration = try TwoSites.configuration(
@@ -73,10 +76,7 @@ final class DurableSites {
         let bridge = try await RunningSite.start(
             configuration, openJournal: { try journal.open($0) }, on: group.next(), logger: logger)
         running[side] = bridge
-        if side == .bravo { linkPort = bridge.linkAddresses.first?.port ?? linkPort }
-        // The same at each start: a server asks there as soon as the bridge speaks to it.
         guard let address = bridge.localAddresses.first else { return }
-        localPorts[side] = address.port
         server(side).connect(to: address)
     }
 
