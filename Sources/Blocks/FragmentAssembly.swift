@@ -29,7 +29,7 @@ struct FragmentAssembly {
 
     /// Adds a part; what is there already is passed over.
     ///
-    /// - Returns: the record that keeps it; nil when it brought nothing new.
+    /// - Returns: the records that keep it; none when it brought nothing new.
     /// - Throws: ``BlockError`` when it does not fit to what came before.
     mutating func add(
         number: UInt64, _ piece: ByteBuffer, offset: Int, total: Int, ageSeconds: UInt32
