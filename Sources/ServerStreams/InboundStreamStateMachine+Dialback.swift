@@ -64,6 +64,7 @@ extension InboundStreamStateMachine {
             self.fail(.init(.improperAddressing, text: "db:verify needs to and from"), &actions)
             return
         }
+        self.hasAsked = true
         let answer = self.authority.answer(
             receiving: from, originating: to, streamID: question.id, key: question.key, isEncrypted: self.isEncrypted)
         let xml = StreamXML.dialbackAnswer(from: to, to: from, id: question.id ?? "", answer)
@@ -89,6 +90,7 @@ extension InboundStreamStateMachine {
     ) -> Outcome {
         guard self.streamID == streamID, let index = self.pendingPairs.firstIndex(of: pair) else { return .none }
         self.pendingPairs.remove(at: index)
+        if answer != .valid { self.claimFailed(pair.local) }
         switch answer {
         case .valid:
             self.state = .authorized(streamID: streamID)

@@ -65,6 +65,10 @@ package struct InboundStreamStateMachine: ~Copyable {
     var isAuthenticated = false
     var provedPairs: [DomainPair] = []
     var pendingPairs: [DomainPair] = []
+    /// Domains of the site for which something was claimed here and never proved.
+    private var failedClaims: [Domain] = []
+    /// The other side asked about a key: it may have come for nothing else.
+    var hasAsked = false
     var refusals = 0
     var elementsBeforeAuthorization = 0
     /// `enabled` was sent.
@@ -92,6 +96,19 @@ package struct InboundStreamStateMachine: ~Copyable {
     /// The pairs that may speak on this stream, in the order of their proof.
     package var proved: [DomainPair] { self.provedPairs }
     package var pendingVerifications: Int { self.pendingPairs.count }
+
+    /// Domains of the site in whose name the other side wanted to speak here, and could not: what it had for this stream is
+    /// lost, or came back inside its server. Without order.
+    package var unprovedDomains: [Domain] {
+        var domains = self.failedClaims
+        if !self.isAuthorized, !self.hasAsked, let localDomain { domains.append(localDomain) }
+        return domains.filter { domain in !self.provedPairs.contains { $0.local == domain } }
+    }
+
+    /// A claim will not be proved on this stream any more.
+    mutating func claimFailed(_ domain: Domain) {
+        if !self.failedClaims.contains(domain) { self.failedClaims.append(domain) }
+    }
 
     package var debugState: String {
         switch self.state {
@@ -185,6 +202,7 @@ package struct InboundStreamStateMachine: ~Copyable {
         if !self.isClosing { self.isBroken = true }
         self.state = .closed
         self.deadline = nil
+        self.forgetClaims()
     }
 
     /// The bridge wants to stop.
@@ -286,8 +304,13 @@ package struct InboundStreamStateMachine: ~Copyable {
         if self.endReason == nil { self.endReason = reason }
         self.state = .closed
         self.deadline = nil
-        self.pendingPairs.removeAll()
+        self.forgetClaims()
         actions.append(.close(self.connection))
+    }
+
+    private mutating func forgetClaims() {
+        for pair in self.pendingPairs { self.claimFailed(pair.local) }
+        self.pendingPairs.removeAll()
     }
 
     func header(id: String) -> StreamHeader {

@@ -33,8 +33,9 @@ package enum LocalAction: Equatable, Sendable {
     case undeliverable(Stanza, DeliveryTicket?, StanzaErrorCondition, StanzaErrorType)
     /// A stream with this domain of the site was proved, the first one or the first one since the last loss.
     case streamOpened(Domain)
-    /// A stream with this domain of the site broke: the server ended it with an error, or the connection died. What the
-    /// server knew of occupants may be gone. Not said of streams that are closed in good order.
+    /// A stream with this domain of the site broke: the server ended it with an error, or the connection died; or the server
+    /// wanted to open one and could not prove the domain. What the server knew of occupants may be gone. Not said of
+    /// streams that are closed in good order.
     case streamLost(Domain)
     /// Call ``LocalSide/deadlineReached(now:)`` at this time; replaces the time named before.
     case arm(NIODeadline)

@@ -245,18 +245,26 @@ extension LocalSide {
     mutating func domainSeen(_ domain: Domain, _ connection: LocalConnection) {
         guard !connection.locals.contains(domain) else { return }
         connection.locals.append(domain)
-        let known = self.presence[domain] ?? (0, false)
-        self.presence[domain] = (known.streams + 1, false)
-        if known.streams == 0 || known.isLost { self.actions.append(.streamOpened(domain)) }
+        let known = self.presence[domain] ?? (0, nil)
+        self.presence[domain] = (known.streams + 1, nil)
+        if known.streams == 0 || known.lostAt != nil { self.actions.append(.streamOpened(domain)) }
     }
 
-    /// A stream is gone. Several break together when a server dies; that is one loss.
+    /// A stream is gone. Several break together when a server dies; that is one loss. Later ones are others, even where no stream
+    /// was opened in between: the domain may have had one all the time.
     mutating func domainsGone(_ connection: LocalConnection, isBroken: Bool) {
         for domain in connection.locals {
             guard let known = self.presence[domain] else { continue }
-            self.presence[domain] = (known.streams - 1, known.isLost || isBroken)
-            if isBroken, !known.isLost { self.actions.append(.streamLost(domain)) }
+            let isNew = isBroken && known.lostAt.map { $0 + .seconds(1) <= self.now } ?? true
+            self.presence[domain] = (known.streams - 1, isNew ? self.now : known.lostAt)
+            if isNew { self.actions.append(.streamLost(domain)) }
         }
         connection.locals = []
+    }
+
+    /// The server could not open a stream for a domain of the site: what it had for us came back to its own users and rooms.
+    mutating func domainLost(_ domain: Domain) {
+        self.presence[domain] = (self.presence[domain]?.streams ?? 0, self.now)
+        self.actions.append(.streamLost(domain))
     }
 }

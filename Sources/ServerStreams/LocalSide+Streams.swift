@@ -192,6 +192,9 @@ extension LocalSide {
         guard self.connections.removeValue(forKey: inbound.id) != nil else { return }
         self.inboundCount -= 1
         self.domainsGone(inbound, isBroken: inbound.machine.isBroken)
+        for domain in inbound.machine.unprovedDomains where self.unprovedLosses.isDueNow(domain, now: self.now) {
+            self.domainLost(domain)
+        }
         self.remember(inbound)
         if self.isShuttingDown { self.closeAllDrained() }
     }

@@ -15,6 +15,7 @@ extension LocalSide {
             self.expire(route)
             if route.phase == .waiting { self.ensure(route) }
         }
+        for domain in self.unprovedLosses.takeDue(now: now) { self.domainLost(domain) }
         if let shutdownDeadline, shutdownDeadline <= now {
             self.shutdownDeadline = nil
             self.endShutdown()
@@ -89,6 +90,7 @@ extension LocalSide {
             guard let deadline else { return }
             if earliest.map({ deadline < $0 }) ?? true { earliest = deadline }
         }
+        consider(self.unprovedLosses.nextDue)
         for connection in self.connections.values {
             switch connection {
             case let inbound as InboundConnection:

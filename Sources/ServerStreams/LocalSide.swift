@@ -57,8 +57,10 @@ package struct LocalSide: ~Copyable {
     var repeatedStanzas: UInt64 = 0
     /// Stanzas that the server may have got twice, or not at all, because a connection died.
     var stanzasInDoubt: UInt64 = 0
-    /// The site's own domains that proved something: on how many streams now, and whether one broke since.
-    var presence: [Domain: (streams: Int, isLost: Bool)] = [:]
+    /// The site's own domains that proved something: on how many streams now, and when one broke that no new one has followed.
+    var presence: [Domain: (streams: Int, lostAt: NIODeadline?)] = [:]
+    /// Streams of the server that never proved anything, by the domain that they were for.
+    var unprovedLosses = UnprovedLosses()
     /// How often something happened that may happen with every stanza.
     var floods: [LocalNote.Kind: UInt64] = [:]
 

@@ -39,6 +39,77 @@ import XMPP
                 + "<sm xmlns='urn:xmpp:sm:3'/></stream:features>")
     }
 
+    // MARK: Streams that prove nothing
+
+    private static let claim = "<db:result from='ship.example' to='hq.example'>k</db:result>"
+
+    @Test("A claim that cannot be verified is a loss for its domain: the server gives back what waited for the stream")
+    func unverifiedClaim() {
+        var side = self.opened()
+        _ = side.receive(1, Self.claim)
+        _ = side.dialFailed(0)
+        #expect(side.domains == [])
+        _ = side.closed(1)
+        #expect(side.domains == ["-ship.example"])
+    }
+
+    @Test("So is a stream that the server gives up while its claim waits, or before it could claim anything")
+    func abandonedStream() {
+        var side = self.opened()
+        _ = side.receive(1, Self.claim)
+        _ = side.closed(1)
+        #expect(side.domains == ["-ship.example"])
+
+        var early = self.opened()
+        _ = early.closed(1)
+        #expect(early.domains == ["-ship.example"])
+        // Nobody knows whose it was.
+        var silent = Transcript()
+        _ = silent.accept(1)
+        _ = silent.closed(1)
+        #expect(silent.domains == [])
+    }
+
+    @Test("A stream that came to ask about a key, or that proved what it claimed, is none")
+    func noLoss() {
+        var asking = self.opened()
+        _ = asking.receive(1, "<db:verify from='ship.example' to='hq.example' id='x'>k</db:verify>")
+        _ = asking.closed(1)
+        #expect(asking.domains == [])
+        var proved = self.proved()
+        proved.side.streamClosed(ConnectionID(number: 1), now: proved.now)
+        proved.draw()
+        _ = proved.closed(1)
+        #expect(proved.domains == ["+ship.example"])
+    }
+
+    @Test("A pair that could not be proved on a stream that carries others is a loss for its domain alone")
+    func partlyProved() {
+        var side = self.proved()
+        _ = side.receive(1, "<db:result from='conference.ship.example' to='hq.example'>k</db:result>")
+        side.side.streamClosed(ConnectionID(number: 1), now: side.now)
+        side.draw()
+        _ = side.closed(1)
+        #expect(side.domains == ["+ship.example", "-conference.ship.example"])
+    }
+
+    @Test("A stranger at the door makes one loss at once and at most one more each half minute")
+    func manyLosses() {
+        var side = Transcript()
+        for number in UInt64(1)...100 {
+            _ = side.accept(number)
+            _ = side.open(number)
+            _ = side.closed(number)
+        }
+        #expect(side.domains == ["-ship.example"])
+        _ = side.wait(29)
+        #expect(side.domains.count == 1)
+        _ = side.wait(2)
+        #expect(side.domains == ["-ship.example", "-ship.example"])
+        _ = side.wait(300)
+        #expect(side.domains.count == 2)
+    }
+
     struct Header: Sendable, CustomTestStringConvertible {
         var name: String
         var from: String? = "ship.example"

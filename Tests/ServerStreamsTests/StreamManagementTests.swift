@@ -95,6 +95,27 @@ import XMPP
         #expect(side.domains == ["+ship.example", "-ship.example", "+ship.example"])
     }
 
+    @Test("Streams that break together are one loss; one that breaks later is another, though no new one came in between")
+    func losses() {
+        var side = self.opened(1...1)
+        let others = ["rooms.hq.example", "other.hq.example"]
+        for (place, remote) in others.enumerated() {
+            let token = UInt64(place + 1)
+            _ = side.deliver(element("<message from='a@\(remote)' to='b@ship.example'/>"))
+            _ = side.dialed(token, 10 + token)
+            _ = side.open(10 + token, from: "ship.example", to: remote, id: "id\(token)")
+            _ = side.receive(10 + token, "<stream:features><dialback xmlns='urn:xmpp:features:dialback'/></stream:features>")
+            _ = side.receive(10 + token, "<db:result from='ship.example' to='\(remote)' type='valid'/>")
+        }
+        #expect(side.domains == ["+ship.example"])
+        _ = side.closed(11)
+        _ = side.closed(12)
+        #expect(side.domains == ["+ship.example", "-ship.example"])
+        _ = side.wait(2)
+        _ = side.closed(1)
+        #expect(side.domains == ["+ship.example", "-ship.example", "-ship.example"])
+    }
+
     @Test("The window is bounded: what is not acknowledged holds up the rest")
     func window() {
         var configuration = LocalSideConfiguration.site()
