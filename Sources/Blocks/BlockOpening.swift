@@ -91,9 +91,12 @@ package struct SessionOpening: Equatable, Sendable {
     package var epoch: UInt64
     /// Counts the sessions of this epoch; committed before the block leaves.
     package var session: UInt64
-    /// The highest number that the sender's journal knew for each lane when ``process``, or the epoch, began.
-    package var highestNormal: UInt64 = 0
-    package var highestExpress: UInt64 = 0
+    /// Names the run of the sender's process, at random.
+    package var process: UInt32 = 0
+    /// The runs before, the newest first, down to the last one of which the sender knows that something of it was read. By these
+    /// a journal that was restored from a copy is told from one that goes on: whatever was received of a run cannot be
+    /// above the numbers that its journal held at its end.
+    package var runs: [ProcessRun] = []
     /// The epoch of the other side that the next fields are about; 0 when nothing was ever received.
     package var peerEpoch: UInt64 = 0
     /// The highest numbers received and committed.
@@ -109,19 +112,33 @@ package struct SessionOpening: Equatable, Sendable {
     /// Names the sender's profile; a difference is information, not a fault.
     package var profile: UInt32 = 0
 
-    /// Names the run of the sender's process, at random.
-    package var process: UInt32 = 0
     /// The ``process`` of the other side whose session ``peerSession`` was.
     package var peerProcess: UInt32 = 0
+
+    /// Of more runs nobody speaks.
+    static let maximumRuns = 15
 
     package init(epoch: UInt64, session: UInt64) {
         self.epoch = epoch
         self.session = session
     }
 
+    /// Whether the numbering of this session is the one of which so much was received from a run of the sender's process.
+    func continues(_ process: UInt32, received: [UInt64]) -> Bool {
+        if process == self.process { return true }
+        if let run = runs.first(where: { $0.process == process }) { return run.covers(received) }
+        // It may have been left out of a list that is full: the newest run says the least, but something.
+        return runs.count == Self.maximumRuns && runs[0].covers(received)
+    }
+
     func encode(into buffer: inout ByteBuffer) {
         buffer.writeMultipleIntegers(encodings.rawValue, epoch)
-        for value in [session, highestNormal, highestExpress] { buffer.writeVariableInteger(value) }
+        buffer.writeVariableInteger(session)
+        buffer.writeMultipleIntegers(process, UInt8(truncatingIfNeeded: runs.count))
+        for run in runs {
+            buffer.writeInteger(run.process)
+            for value in run.highest { buffer.writeVariableInteger(value) }
+        }
         buffer.writeInteger(peerEpoch)
         if peerEpoch != 0 {
             let reading = peerSession << 1 | (readsPeerSession ? 1 : 0)
@@ -137,24 +154,30 @@ package struct SessionOpening: Equatable, Sendable {
             buffer.writeInteger(hash)
         case .dictionary(let id): buffer.writeMultipleIntegers(UInt8(2), id)
         }
-        buffer.writeMultipleIntegers(profile, process)
+        buffer.writeInteger(profile)
     }
 
     init?(reading buffer: inout ByteBuffer) throws(BlockError) {
         guard let (encodings, epoch) = buffer.readMultipleIntegers(as: (UInt8, UInt64).self),
             let session = try buffer.readVariableInteger(),
-            let highestNormal = try buffer.readVariableInteger(),
-            let highestExpress = try buffer.readVariableInteger(),
-            let peerEpoch: UInt64 = buffer.readInteger()
+            let (process, count) = buffer.readMultipleIntegers(as: (UInt32, UInt8).self)
         else { return nil }
-        guard session > 0, max(session, highestNormal, highestExpress) <= BlockOpening.highestNumber else {
-            throw .malformed("a number that nobody can reach")
+        guard session > 0, session <= BlockOpening.highestNumber else { throw .malformed("a number that nobody can reach") }
+        guard count <= Self.maximumRuns else { throw .malformed("\(count) runs of a process") }
+        var runs: [ProcessRun] = []
+        for _ in 0..<count {
+            guard let process: UInt32 = buffer.readInteger(), let normal = try buffer.readVariableInteger(),
+                let express = try buffer.readVariableInteger()
+            else { return nil }
+            guard max(normal, express) <= BlockOpening.highestNumber else { throw .malformed("a number that nobody can reach") }
+            runs.append(ProcessRun(process: process, highest: [normal, express]))
         }
+        guard let peerEpoch: UInt64 = buffer.readInteger() else { return nil }
         self.init(epoch: epoch, session: session)
         self.encodings = Encodings(rawValue: encodings)
         guard self.encodings.isSubset(of: .all) else { throw .malformed("an encoding that version 1 does not have") }
-        self.highestNormal = highestNormal
-        self.highestExpress = highestExpress
+        self.process = process
+        self.runs = runs
         self.peerEpoch = peerEpoch
         if peerEpoch != 0 {
             guard let normal = try buffer.readVariableInteger(), let express = try buffer.readVariableInteger(),
@@ -182,8 +205,7 @@ package struct SessionOpening: Equatable, Sendable {
             history = .dictionary(id)
         default: throw .malformed("history of kind \(kind)")
         }
-        guard let (profile, process) = buffer.readMultipleIntegers(as: (UInt32, UInt32).self) else { return nil }
+        guard let profile: UInt32 = buffer.readInteger() else { return nil }
         self.profile = profile
-        self.process = process
     }
 }

@@ -28,8 +28,27 @@ extension LinkSession {
             }
             return
         }
-        acknowledgementReceived(header)
+        heard(header, now: now)
         if let body = header.body { bodyReceived(body, rest, now: now) }
+    }
+
+    /// A whole block arrived that the owner cannot take yet. What its header acknowledges counts at once; the block itself comes
+    /// again, with ``blockReceived(_:now:)``, in its turn.
+    ///
+    /// - Returns: whether there is anything else in it.
+    package mutating func blockHeld(_ block: ByteBuffer, now: NIODeadline) -> Bool {
+        guard isConnected else { return false }
+        var rest = block
+        guard let header = try? BlockHeader(reading: &rest) else { return true }
+        guard header.opening == nil else { return true }
+        if peerSession != 0, header.session == UInt8(truncatingIfNeeded: peerSession) & 0x0F { heard(header, now: now) }
+        return header.body != nil || peerSession == 0
+    }
+
+    /// The other side lives, if it knows this session, and says what it has.
+    private mutating func heard(_ header: BlockHeader, now: NIODeadline) {
+        if header.acknowledgedSession == UInt8(truncatingIfNeeded: sending.session) & 0x0F { heardAt = now }
+        acknowledgementReceived(header)
     }
 
     /// What ``LinkSessionEvent/received(_:ordinal:)`` brought is durable, and all before it.
@@ -80,9 +99,7 @@ extension LinkSession {
                 return note(.lateBlock)
             }
             guard mayBeginAgain() else { return }
-            note(.selfRestored)
-            beginEpoch()
-            beginSession()
+            beginEpochAfterRestore()
         }
     }
 
@@ -110,13 +127,9 @@ extension LinkSession {
                 if opening.session < receiving.session { refuseRestored(opening) }
                 return false
             }
-            // Numbers are durable before they leave: a process that began with fewer than have arrived has a restored journal.
-            // What the process of the last session numbered since it began says nothing of that.
-            let isSameProcess = opening.process == receiving.process
-            guard
-                isSameProcess
-                    || opening.highestNormal >= receiving.received[0] && opening.highestExpress >= receiving.received[1]
-            else {
+            // Numbers are durable before they leave: a journal that, at the end of the run of which we have something, held fewer
+            // than we have, or that knows nothing of that run, is a restored one (or ours is).
+            guard opening.continues(receiving.process, received: receiving.received) else {
                 note(.peerRestored)
                 refuseRestored(opening)
                 return false
@@ -189,16 +202,15 @@ extension LinkSession {
     private mutating func numbersAcknowledged(_ opening: SessionOpening) {
         resumablePart = nil
         guard opening.peerEpoch == sending.epoch else { return }
-        // What another run of this process numbered is what the journal knew at the start, or the journal is old: then these
-        // numbers are not those of the stanzas that have them now.
-        let highest = opening.peerProcess == process ? sending.highest : highestAtStart
-        guard opening.receivedNormal <= highest[0], opening.receivedExpress <= highest[1] else {
+        // What a run numbered is what the journal held at its end, or the journal is an old one: then these numbers are not
+        // those of the stanzas that have them now.
+        let received = [opening.receivedNormal, opening.receivedExpress]
+        guard let run = sending.highest(of: opening.peerProcess), run.covers(received) else {
             guard mayBeginAgain() else { return }
-            note(.selfRestored)
-            beginEpoch()
-            beginSession()
+            beginEpochAfterRestore()
             return
         }
+        if run.process == sending.process { processWasRead() }
         if opening.receivedNormal > 0 { events.append(.acknowledged(.normal, through: opening.receivedNormal)) }
         if opening.receivedExpress > 0 { events.append(.acknowledged(.express, through: opening.receivedExpress)) }
         resumablePart =

@@ -66,7 +66,7 @@ extension LinkSession {
         guard isConnected else { return nil }
         if let refusal = pendingRefusal {
             pendingRefusal = nil
-            var header = header()
+            var header = header(now: now)
             header.opening = .refusal(refusal)
             return block(header)
         }
@@ -74,8 +74,8 @@ extension LinkSession {
             return willCut ? nil : cut([], lane: .normal, firstNumber: 0, now: now)
         }
         if let repeated = nextRepeat(now: now) { return repeated }
-        guard !willCut, let deadline = acknowledgementDeadline, deadline <= now else { return nil }
-        return block(header())
+        guard !willCut, let deadline = acknowledgementDue, deadline <= now else { return nil }
+        return block(header(now: now))
     }
 
     // MARK: Building blocks
@@ -143,11 +143,11 @@ extension LinkSession {
         if lane == .normal { unacknowledgedText += block.textBytes }
         outgoing[index].unacknowledged.append(block)
         outgoing[index].count += 1
-        return self.block(header(for: block, lane), bytes)
+        return self.block(header(for: block, lane, now: now), bytes)
     }
 
     /// A header with the acknowledgements of this moment; they need not go by themselves any more.
-    private mutating func header() -> BlockHeader {
+    private mutating func header(now: NIODeadline) -> BlockHeader {
         var header = BlockHeader(
             session: UInt8(truncatingIfNeeded: sending.session), acknowledgedSession: UInt8(truncatingIfNeeded: peerSession),
             acknowledgedNormal: UInt8(truncatingIfNeeded: incoming[0].committed))
@@ -157,11 +157,12 @@ extension LinkSession {
         }
         header.hasGap = !incoming[0].early.isEmpty
         acknowledgementDeadline = nil
+        lastHeader = now
         return header
     }
 
-    private mutating func header(for block: OutgoingLane.Block, _ lane: Lane) -> BlockHeader {
-        var header = header()
+    private mutating func header(for block: OutgoingLane.Block, _ lane: Lane, now: NIODeadline) -> BlockHeader {
+        var header = header(now: now)
         header.body = block.body
         if lane == .normal, block.number == 0, let opening { header.opening = .session(opening) }
         return header
@@ -177,9 +178,8 @@ extension LinkSession {
 
     private mutating func makeOpening() -> SessionOpening {
         var opening = SessionOpening(epoch: sending.epoch, session: sending.session)
-        opening.highestNormal = highestAtStart[0]
-        opening.highestExpress = highestAtStart[1]
-        opening.process = process
+        opening.process = sending.process
+        opening.runs = sending.runs
         opening.peerEpoch = receiving.epoch
         opening.receivedNormal = receiving.received[0]
         opening.receivedExpress = receiving.received[1]
@@ -208,7 +208,7 @@ extension LinkSession {
                 guard block.lastSent + repeatAfter <= now else { continue }
                 outgoing[index].unacknowledged[place].lastSent = now
                 note(.blockRepeated)
-                return self.block(header(for: block, lane), block.bytes)
+                return self.block(header(for: block, lane, now: now), block.bytes)
             }
         }
         return nil
@@ -236,6 +236,7 @@ extension LinkSession {
         // Backwards: an older header that was overtaken. Above what was sent: a rogue one, which frees nothing.
         guard step > 0, step < 128, known + step <= outgoing[index].count else { return }
         outgoing[index].acknowledged = known + step
+        processWasRead()
         var through: UInt64?
         while let block = outgoing[index].unacknowledged.first, block.number < known + step {
             outgoing[index].unacknowledged.removeFirst()

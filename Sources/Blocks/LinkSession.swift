@@ -24,9 +24,10 @@ package struct LinkSession: ~Copyable {
     var records: [JournalRecord] = []
     private var random: UInt64
     /// Names this run of the process.
-    let process: UInt32
-    /// The highest numbers that the journal knew when the process, or the epoch, began.
-    var highestAtStart: [UInt64] = [0, 0]
+    private let process: UInt32
+
+    /// Acknowledged text that both ends keep, in bytes.
+    package static let keptText = LinkText.window
 
     // MARK: This session, sending
     var isConnected = false
@@ -71,6 +72,12 @@ package struct LinkSession: ~Copyable {
     /// When an acknowledgement leaves by itself.
     var acknowledgementDeadline: NIODeadline?
     var owesExpressAcknowledgement = false
+    /// When the other side last showed that it reads this session.
+    var heardAt: NIODeadline?
+    /// Blocks of the other side wait unread, since when; it has to hear now and then that this side lives.
+    private var heldSince: NIODeadline?
+    /// When a header last left.
+    var lastHeader: NIODeadline?
 
     /// - Parameters:
     ///   - recovered: what the journal held; pass a fresh one for a link without a journal.
@@ -83,14 +90,15 @@ package struct LinkSession: ~Copyable {
         receiving = ReceivingState(recovered.values[.receiving]) ?? ReceivingState()
         if !recovered.needsNewEpoch, let known = SendingState(recovered.values[.sending]) {
             sending = known
-            highestAtStart = known.highest
+            sending.began(process)
             for row in recovered[.sentText] { sentText.restore(row.payload, endingAt: row.id) }
         } else {
             sending = SendingState(epoch: 1)
             beginEpoch()
         }
         for row in recovered[.receivedText] { receivedText.restore(row.payload, endingAt: row.id) }
-        fragments = FragmentAssembly(recovered[.fragments])
+        // In a copy that was restored, the stanza of these parts may have come as a whole since.
+        if !recovered.needsNewEpoch { fragments = FragmentAssembly(recovered[.fragments]) }
         if fragments.number != receiving.received[0] + 1 {
             fragments = FragmentAssembly()
             if !recovered[.fragments].isEmpty { records.append(.removeAbove(.fragments, id: 0)) }
@@ -106,6 +114,8 @@ package struct LinkSession: ~Copyable {
         unreadableSession = nil
         pendingRefusal = nil
         beginnings = 0
+        heardAt = nil
+        heldSince = nil
         beginSession()
     }
 
@@ -119,6 +129,12 @@ package struct LinkSession: ~Copyable {
         resetIncoming()
         acknowledgementDeadline = nil
         owesExpressAcknowledgement = false
+        heldSince = nil
+    }
+
+    /// The owner keeps blocks unread, or has given all of them to ``blockReceived(_:now:)``.
+    package mutating func blocksHeld(_ areHeld: Bool, now: NIODeadline) {
+        heldSince = areHeld && isConnected ? heldSince ?? now : nil
     }
 
     package mutating func nextEvent() -> LinkSessionEvent? { events.popFirst() }
@@ -136,23 +152,36 @@ package struct LinkSession: ~Copyable {
     /// is not counted, since it waits for the transport, which may never take it.
     package func nextDeadline(after now: NIODeadline) -> NIODeadline? {
         guard isConnected else { return nil }
-        var next = acknowledgementDeadline.flatMap { $0 > now ? $0 : nil }
+        var next = acknowledgementDue.flatMap { $0 > now ? $0 : nil }
+        func consider(_ deadline: NIODeadline?) {
+            if let deadline, deadline > now { next = min(next ?? deadline, deadline) }
+        }
         for lane in outgoing {
             guard let oldest = lane.unacknowledged.first else { continue }
-            for amount in [configuration.repeatAfter, configuration.deadAfter] {
-                guard let amount else { continue }
-                let since = amount == configuration.deadAfter ? oldest.firstSent : oldest.lastSent
-                if since + amount > now { next = min(next ?? since + amount, since + amount) }
-            }
+            consider(configuration.repeatAfter.map { oldest.lastSent + $0 })
+            consider(deathDeadline(oldest))
         }
         return next
     }
 
+    /// When an acknowledgement leaves by itself: soon after what it is for, and while blocks wait unread often enough that the
+    /// other side does not take this one for dead.
+    var acknowledgementDue: NIODeadline? {
+        guard let heldSince, peerSession != 0, let deadAfter = configuration.deadAfter else { return acknowledgementDeadline }
+        let notice = max(heldSince, lastHeader ?? heldSince) + .nanoseconds(deadAfter.nanoseconds / 3)
+        return acknowledgementDeadline.map { min($0, notice) } ?? notice
+    }
+
+    /// When the connection is taken for dead: nothing was acknowledged, and nothing else heard, for so long.
+    private func deathDeadline(_ oldest: OutgoingLane.Block) -> NIODeadline? {
+        configuration.deadAfter.map { max(oldest.firstSent, heardAt ?? oldest.firstSent) + $0 }
+    }
+
     /// A deadline has come.
     package mutating func deadlineReached(now: NIODeadline) {
-        guard isConnected, let deadAfter = configuration.deadAfter else { return }
+        guard isConnected else { return }
         for lane in outgoing {
-            guard let oldest = lane.unacknowledged.first, oldest.firstSent + deadAfter <= now else { continue }
+            guard let oldest = lane.unacknowledged.first, let deadline = deathDeadline(oldest), deadline <= now else { continue }
             events.append(.failed(.silent))
             return
         }
@@ -194,13 +223,29 @@ package struct LinkSession: ~Copyable {
         var mixed = random ^ (random >> 32)
         mixed = mixed &* 0xff51_afd7_ed55_8ccd
         sending = SendingState(epoch: mixed ^ (mixed >> 29))
-        highestAtStart = sending.highest
+        sending.process = process
         records.append(sending.record)
         resumablePart = nil
         forgetSentText()
         // It was about a stanza of the numbering that is void.
         resumablePart = nil
         events.append(.epochStarted)
+    }
+
+    /// Our journal turned out to be older than what the other side has seen.
+    mutating func beginEpochAfterRestore() {
+        note(.selfRestored)
+        // Their stanza may have come as a whole since.
+        records += fragments.clear()
+        beginEpoch()
+        beginSession()
+    }
+
+    /// The other side has read something of this run: what it has received says enough of all the runs before.
+    mutating func processWasRead() {
+        guard !sending.runs.isEmpty else { return }
+        sending.runs = []
+        records.append(sending.record)
     }
 
     mutating func forgetSentText() {

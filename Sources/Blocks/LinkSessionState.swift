@@ -1,6 +1,21 @@
 import NIOCore
 import Outbox
 
+/// A run of a bridge's process, as far as the other side may have heard of it.
+package struct ProcessRun: Equatable, Sendable {
+    /// Its name, at random; not 0.
+    package var process: UInt32
+    /// The highest number of each lane that its journal held when it ended.
+    package var highest: [UInt64]
+
+    package init(process: UInt32, highest: [UInt64]) {
+        self.process = process
+        self.highest = highest
+    }
+
+    func covers(_ received: [UInt64]) -> Bool { received[0] <= highest[0] && received[1] <= highest[1] }
+}
+
 /// What the sending direction must never forget.
 struct SendingState: Equatable {
     /// Names one numbering; never 0.
@@ -8,6 +23,10 @@ struct SendingState: Equatable {
     var session: UInt64 = 0
     /// The highest number ever given, by lane.
     var highest: [UInt64] = [0, 0]
+    /// The run of the process that this is the state of; 0 for none yet.
+    var process: UInt32 = 0
+    /// The runs before, the newest first, down to the last one of which the other side is known to have read something.
+    var runs: [ProcessRun] = []
 
     init(epoch: UInt64) {
         self.epoch = epoch == 0 ? 1 : epoch
@@ -16,17 +35,39 @@ struct SendingState: Equatable {
     init?(_ bytes: [UInt8]?) {
         guard let bytes else { return nil }
         var buffer = ByteBuffer(bytes: bytes)
-        guard let (epoch, session, normal, express) = buffer.readMultipleIntegers(as: (UInt64, UInt64, UInt64, UInt64).self),
-            epoch != 0
+        guard
+            let (epoch, session, normal, express, process) = buffer.readMultipleIntegers(
+                as: (UInt64, UInt64, UInt64, UInt64, UInt32).self), epoch != 0
         else { return nil }
         self.epoch = epoch
         self.session = session
+        self.process = process
         highest = [normal, express]
+        while let (process, normal, express) = buffer.readMultipleIntegers(as: (UInt32, UInt64, UInt64).self) {
+            runs.append(ProcessRun(process: process, highest: [normal, express]))
+        }
+    }
+
+    /// Another run of the process takes over.
+    mutating func began(_ process: UInt32) {
+        if self.process != 0 {
+            runs.insert(ProcessRun(process: self.process, highest: highest), at: 0)
+            // The oldest is the one that the other side has certainly read; those after it, mostly not.
+            if runs.count > SessionOpening.maximumRuns { runs.remove(at: runs.count - 2) }
+        }
+        self.process = process
+    }
+
+    /// The highest numbers that may have been given by the end of a run; nil when it is not known here.
+    func highest(of process: UInt32) -> ProcessRun? {
+        if process == self.process { return ProcessRun(process: process, highest: highest) }
+        return runs.first { $0.process == process } ?? (runs.count == SessionOpening.maximumRuns ? runs.first : nil)
     }
 
     var record: JournalRecord {
         var buffer = ByteBuffer()
-        buffer.writeMultipleIntegers(epoch, session, highest[0], highest[1])
+        buffer.writeMultipleIntegers(epoch, session, highest[0], highest[1], process)
+        for run in runs { buffer.writeMultipleIntegers(run.process, run.highest[0], run.highest[1]) }
         return .set(.sending, Array(buffer.readableBytesView))
     }
 }

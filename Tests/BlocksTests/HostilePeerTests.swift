@@ -71,8 +71,9 @@ import XMPP
     func absurdOpenings() {
         let far = UInt64(Int64.max) + 1
         for change: (inout SessionOpening) -> Void in [
-            { $0.session = 0 }, { $0.session = far }, { $0.session = .max }, { $0.highestNormal = .max },
-            { $0.highestExpress = .max },
+            { $0.session = 0 }, { $0.session = far }, { $0.session = .max }, 
+            { $0.runs = [ProcessRun(process: 3, highest: [.max, 0])] }, { $0.runs = [ProcessRun(process: 3, highest: [0, far])] },
+            { $0.runs = Array(repeating: ProcessRun(process: 3, highest: [0, 0]), count: 16) },
         ] {
             let end = near()
             var absurd = SessionOpening(epoch: 7, session: 1)

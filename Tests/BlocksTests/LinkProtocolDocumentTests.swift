@@ -42,8 +42,7 @@ enum LinkProtocolExamples {
             return body
         }
         var reconnection = SessionOpening(epoch: epoch, session: 18)
-        reconnection.highestNormal = 1_000
-        reconnection.highestExpress = 3
+        reconnection.runs = [ProcessRun(process: 0x5556_5758, highest: [1_000, 3])]
         reconnection.peerEpoch = 0x1112_1314_1516_1718
         reconnection.receivedNormal = 700
         reconnection.receivedPart = 4_096

@@ -31,6 +31,7 @@ final class SessionEnd {
     var failures: [LinkSessionFailure] = []
     private var toConfirm: [UInt64] = []
     private let seed: UInt64
+    private var restarts: UInt64 = 0
 
     init(_ configuration: LinkSessionConfiguration, seed: UInt64) {
         self.configuration = configuration
@@ -41,7 +42,8 @@ final class SessionEnd {
 
     /// The process ends; what was committed remains, and the numbering is the sender's own.
     func restart() {
-        session = LinkSession(configuration, recovered: journal, random: seed &+ 77)
+        restarts += 1
+        session = LinkSession(configuration, recovered: journal, random: seed &+ 77 &* restarts)
         records = []
         toConfirm = []
         uncommitted = []

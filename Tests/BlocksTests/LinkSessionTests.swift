@@ -228,6 +228,61 @@ struct LinkSessionTests {
         #expect(left.notes.contains(.selfRestored))
     }
 
+    @Test("A sender restored from a copy is found out although it numbered more than it had lost, and was restarted, before it spoke")
+    func restoredSenderThatHides() throws {
+        for restarts in [1, 3, 20] {
+            let (left, right) = joined()
+            try send(1...5, from: left)
+            settle(left, right)
+            let copy = left.journal
+            try send(6...9, from: left)
+            settle(left, right)
+            left.journal = copy
+            left.numbered = []
+            left.restart()
+            // Its blocks go nowhere, run after run.
+            for run in 0..<restarts {
+                left.session.connected(now: left.clock)
+                left.collect()
+                let first = 10 + 8 * run
+                try send(first...first + 7, from: left)
+                for _ in 0..<4 { _ = left.nextBlock(maximumStanzas: 8, partBytes: 2_000) }
+                left.restart()
+            }
+            connect(left, right)
+            settle(left, right)
+            let last = 9 + 8 * restarts
+            #expect(right.delivered == (1...last).map { "m\($0)" }, "\(restarts) restarts")
+            #expect(left.notes.contains(.selfRestored))
+        }
+    }
+
+    @Test("Restarts of a sender that goes on cost no new epoch, however many there are and whatever was read in between")
+    func honestRestarts() throws {
+        let (left, right) = joined()
+        try send(1...5, from: left)
+        settle(left, right)
+        let epoch = left.session.epoch
+        for run in 0..<20 {
+            left.restart()
+            try send(6 + run...6 + run, from: left)
+            connect(left, right)
+            if run % 3 == 0 {
+                // Read, but the acknowledgement is lost.
+                while let block = left.nextBlock(maximumStanzas: 8, partBytes: 2_000) {
+                    right.session.blockReceived(block, now: right.clock)
+                    right.collect()
+                    right.commit()
+                }
+            }
+        }
+        connect(left, right)
+        settle(left, right)
+        #expect(right.delivered == (1...25).map { "m\($0)" })
+        #expect(left.session.epoch == epoch)
+        #expect(!left.notes.contains(.selfRestored))
+    }
+
     @Test("A receiver restored from a copy takes what comes next")
     func restoredReceiver() throws {
         let (left, right) = joined()
