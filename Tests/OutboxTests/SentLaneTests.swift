@@ -1,5 +1,4 @@
 import Outbox
-import TestSupport
 import Testing
 import XMPP
 
@@ -59,63 +58,5 @@ import XMPP
         #expect(!lane.hasUncut)
         lane.sessionStarted()
         #expect(lane.nextUncut?.number == 1)
-    }
-}
-
-@Suite struct InboxTests {
-    @Test func `nothing is given out before its batch is durable, nor beyond the window, nor out of order`() throws {
-        var inbox = Inbox(window: 2)
-        var ids: [UInt64] = []
-        for number in 0..<5 {
-            ids.append(inbox.append(try message("\(number)"), isRecorded: true, batch: UInt64(number / 2 + 1), now: 7))
-        }
-        let tooEarly = inbox.next(committed: 0)
-        #expect(tooEarly == nil)
-        let first = [inbox.next(committed: 3)?.id, inbox.next(committed: 3)?.id, inbox.next(committed: 3)?.id]
-        #expect(first == [ids[0], ids[1], nil])
-        let removed = inbox.remove(ids[1])
-        #expect(removed?.isRecorded == true)
-        let again = inbox.remove(ids[1])
-        #expect(again == nil)
-        let third = inbox.next(committed: 2)?.id
-        #expect(third == ids[2])
-        _ = inbox.remove(ids[0])
-        let fourth = inbox.next(committed: 2)?.id
-        #expect(fourth == ids[3])
-        // Given up before it was given out.
-        _ = inbox.remove(ids[4])
-        for id in ids { _ = inbox.remove(id) }
-        let counts = (inbox.stanzaCount, inbox.byteCount, inbox.outstanding)
-        #expect(counts == (0, 0, 0))
-        let oldest = inbox.oldestArrival
-        #expect(oldest == nil)
-    }
-
-    @Test(arguments: [1, 2, 3] as [UInt64])
-    func `random use gives everything out once and in order`(seed: UInt64) throws {
-        var random = SeededGenerator(seed: seed)
-        var inbox = Inbox(window: 5)
-        let stanza = try message("x")
-        var added: [UInt64] = []
-        var given: [UInt64] = []
-        var open: [UInt64] = []
-        for _ in 0..<5_000 {
-            switch Int.random(in: 0..<3, using: &random) {
-            case 0: added.append(inbox.append(stanza, isRecorded: false, batch: 0, now: 0))
-            case 1:
-                if let next = inbox.next(committed: 0) {
-                    given.append(next.id)
-                    open.append(next.id)
-                }
-            default:
-                guard !open.isEmpty else { continue }
-                let id = open.remove(at: Int.random(in: 0..<open.count, using: &random))
-                let removed = inbox.remove(id)
-                #expect(removed != nil)
-            }
-            let state = (inbox.outstanding, inbox.stanzaCount)
-            #expect(state == (open.count, added.count - given.count + open.count) && open.count <= 5)
-        }
-        #expect(given == Array(added.prefix(given.count)) && given.count > 1_000)
     }
 }
