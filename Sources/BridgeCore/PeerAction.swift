@@ -14,8 +14,11 @@ package enum PeerAction: Equatable, Sendable {
     case deliver(Stanza, id: UInt64?)
     /// The stanza with this receipt is the bridge's own now, or was answered: it may be acknowledged (XEP-0198).
     case handled(LocalReceipt)
-    /// True: take nothing more from the link, the inbox is full. False: go on.
+    /// True: take nothing more from the link, the inbox is full. False: go on. On a link that speaks blocks the machine keeps
+    /// what still comes.
     case holdLink(Bool)
+    /// True: read nothing more from the link, which speaks blocks and brings more than a peer may have under way. False: go on.
+    case stopReading(Bool)
     /// Something waits and the link is down: dial if nobody does.
     case wantLink
     /// Call `deadlineReached` at this time; replaces an earlier one.
@@ -60,6 +63,7 @@ package enum PeerEvent: String, CaseIterable, Sendable {
     // Losses that the sender learns of, or that need no telling.
     case outboxFull = "stanza refused because the outbox is full"
     case expired = "stanza that waited too long"
+    case expiredInInbox = "stanza that waited too long for the local server"
     case inDoubt = "stanza in doubt when the link broke"
     case sentTooOften = "stanza given up because the link broke each time it was sent"
     case lostAtShutdown = "stanza given up at shutdown"
@@ -93,7 +97,7 @@ package enum PeerEvent: String, CaseIterable, Sendable {
         case .notAStanza: .unsupportedStanzaType
         case .foreignRecipient, .localNotAStanza, .localMissingAddress, .localForeignSender, .localForeignRecipient,
             .malformedIQ, .answerDiscarded, .requestTableFull, .roomErrorSuppressed, .ghostRemoved, .roomStanzaLost, .oversize,
-            .outboxFull, .expired, .inDoubt, .sentTooOften, .lostAtShutdown, .undeliverable, .bounceBudgetSpent,
+            .outboxFull, .expired, .expiredInInbox, .inDoubt, .sentTooOften, .lostAtShutdown, .undeliverable, .bounceBudgetSpent,
             .cancelled, .journalStalled, .inboxFull, .poison, .unreadableRow, .linkHistoryRefused, .linkPeerRestored,
             .linkSelfRestored, .linkDuplicateBlock, .linkDuplicateStanza, .linkLateBlock, .linkGap, .linkBlockRepeated,
             .linkNumbersSkipped, .linkDamagedBlock, .linkFailed:

@@ -27,6 +27,8 @@ struct PeerJournal {
 
     /// The batch that holds everything recorded so far.
     var gate: UInt64 { !isOn ? 0 : hasRecords ? taken + 1 : taken }
+    /// The batch that gets what is recorded from now on.
+    var nextBatch: UInt64 { taken + 1 }
     var hasRecords: Bool { !records.isEmpty || hasRemovals }
 
     mutating func add(_ record: JournalRecord) {

@@ -192,9 +192,56 @@ extension PeerStateMachine {
     package mutating func linkBlockReceived(_ block: ByteBuffer, now: NIODeadline) {
         guard speaksBlocks, link != .down else { return }
         traffic.receivedBlock(block.readableBytes)
-        session.blockReceived(block, now: now)
+        if isIntakeHeld || isLinkHeld || !heldBlocks.isEmpty {
+            hold(block, now: now)
+        } else {
+            session.blockReceived(block, now: now)
+        }
         drawSession(now: now)
         settle(now: now)
+    }
+
+    /// True: nothing can be taken from the link at the moment; what comes is kept.
+    package mutating func intakeHeld(_ isHeld: Bool, now: NIODeadline) {
+        isIntakeHeld = isHeld
+        takeHeldBlocks(now: now)
+        settle(now: now)
+    }
+
+    private mutating func hold(_ block: ByteBuffer, now: NIODeadline) {
+        guard session.blockHeld(block, now: now) else { return }
+        // Where the transport loses blocks, the peer sends again what it is not told of.
+        guard !heldBlocks.isFull || policy.linkSession.repeatAfter == nil else { return }
+        heldBlocks.append(block)
+        session.blocksHeld(true, now: now)
+        guard heldBlocks.isFull, !heldBlocks.hasStoppedReading else { return }
+        heldBlocks.hasStoppedReading = true
+        actions.append(.stopReading(true))
+    }
+
+    /// Reads what was kept, as far as it can be taken now.
+    mutating func takeHeldBlocks(now: NIODeadline) {
+        guard !heldBlocks.isEmpty else { return }
+        while !isIntakeHeld, !isLinkHeld, let block = heldBlocks.popFirst() {
+            session.blockReceived(block, now: now)
+            drawSession(now: now)
+            pumpInbox(now: now)
+        }
+        guard heldBlocks.isEmpty else { return }
+        session.blocksHeld(false, now: now)
+        goOnReading()
+    }
+
+    /// The connection is gone.
+    mutating func dropHeldBlocks() {
+        heldBlocks.removeAll()
+        goOnReading()
+    }
+
+    private mutating func goOnReading() {
+        guard heldBlocks.hasStoppedReading else { return }
+        heldBlocks.hasStoppedReading = false
+        actions.append(.stopReading(false))
     }
 
     /// What the session reports, and what it wants recorded.

@@ -9,12 +9,12 @@ extension PeerStateMachine {
     /// - Parameters:
     ///   - isOwnAnswer: an error that the bridge made up. Such are bounded here; what the peer sends is bounded by
     ///     holding the link.
-    ///   - isRefusal: the answer to something that was never taken, which needs no journal.
+    ///   - isRefusal: the answer to something that was never taken; while the journal takes nothing it does not wait for it.
     mutating func deliverLocally(
         _ stanza: Stanza, isOwnAnswer: Bool = false, isRefusal: Bool = false, now: NIODeadline
     ) {
-        guard journal.isOn, !(isRefusal && isJournalStalled) else {
-            actions.append(.deliver(stanza, id: journal.isOn ? refusals.takeTicket() : nil))
+        guard journal.isOn else {
+            actions.append(.deliver(stanza, id: nil))
             return
         }
         if isOwnAnswer, inbox.byteCount > 2 * policy.inboxBytes || inbox.stanzaCount > 2 * policy.inboxStanzas {
@@ -23,6 +23,12 @@ extension PeerStateMachine {
         }
         let isRecorded = isRecorded(stanza)
         let time = clock.milliseconds(now)
+        if isRefusal, isJournalStalled {
+            let id = inbox.appendGiven(stanza, now: time)
+            refusals.answered(id)
+            actions.append(.deliver(stanza, id: id))
+            return
+        }
         if isRecorded { journal.put(.inbox, id: inbox.nextID, stanza, time: time) }
         _ = inbox.append(stanza, isRecorded: isRecorded, batch: journal.gate, now: time)
     }
@@ -46,26 +52,63 @@ extension PeerStateMachine {
         } else if isLinkHeld, isHalfEmpty {
             isLinkHeld = false
             actions.append(.holdLink(false))
+            takeHeldBlocks(now: now)
         }
     }
 
     /// The local server is responsible for these stanzas of the inbox now.
     package mutating func delivered(_ ids: [UInt64], now: NIODeadline) {
-        for id in ids where !refusalSettled(id) { _ = removeFromInbox(id) }
+        for id in ids { _ = removeFromInbox(id) }
         settle(now: now)
     }
 
-    /// True when the id is that of a refusal, which is settled now: the refused stanza counts as handled.
-    private mutating func refusalSettled(_ id: UInt64) -> Bool {
-        guard RefusalReceipts.isTicket(id) else { return false }
+    private mutating func removeFromInbox(_ id: UInt64) -> Stanza? {
         if let receipt = refusals.settled(id) { actions.append(.handled(receipt)) }
-        return true
+        guard let removed = inbox.remove(id) else { return nil }
+        if removed.isRecorded {
+            journal.remove(.inbox, id: id)
+            inbox.removalRecorded(in: journal.gate)
+        }
+        return removed.stanza
     }
 
-    private mutating func removeFromInbox(_ id: UInt64) -> Stanza? {
-        guard let removed = inbox.remove(id) else { return nil }
-        if removed.isRecorded { journal.remove(.inbox, id: id) }
-        return removed.stanza
+    /// When something in the inbox has waited for longer than messages may.
+    var inboxExpiry: NIODeadline? {
+        guard let oldest = inbox.oldestWaiting else { return nil }
+        let end = clock.deadline(oldest) + policy.messageLifetime
+        return nextInboxExpiry.map { max($0, end) } ?? end
+    }
+
+    /// Ends what waited for a domain of this site that takes nothing: senders at the other site must hear of it one day, and the
+    /// inbox must not fill with it for good.
+    mutating func expireInbox(now: NIODeadline) {
+        guard let due = inboxExpiry, due <= now else { return }
+        // What may not expire stays at the head; the rest need not be looked through all the time for its sake.
+        nextInboxExpiry = now + .minutes(1)
+        let lifetime = UInt64(max(0, policy.messageLifetime.nanoseconds) / 1_000_000)
+        let time = clock.milliseconds(now)
+        guard time >= lifetime else { return }
+        for (id, stanza, isRecorded) in inbox.takeExpired(arrived: time - lifetime) {
+            if isRecorded { journal.remove(.inbox, id: id) }
+            count(.expiredInInbox)
+            guard linkViolation(of: stanza) == nil else { continue }
+            if stanza.isIQRequest {
+                guard let tracked = remoteRequests.remove(stanza) else { continue }
+                journal.remove(.remoteRequests, id: tracked.row)
+            }
+            bounce(stanza, .localDelivery(.remoteServerTimeout, .wait), from: .link, now: now)
+        }
+    }
+
+    /// Errors that were given out while the journal took nothing, and that the local server has not got yet, become rows.
+    mutating func recordRefusals() {
+        guard refusals.hasUnwritten else { return }
+        for (id, fingerprint) in refusals.takeUnwritten(batch: journal.nextBatch) {
+            guard let (stanza, arrival) = inbox.recorded(id) else { continue }
+            journal.put(.inbox, id: id, stanza, time: arrival)
+            // With the error durable, the stanza must not be taken after all when the server sends it again.
+            if let fingerprint { fingerprints.add(fingerprint) }
+        }
     }
 
     /// True: the local server reads too slowly, so the inbox keeps what it has.
@@ -80,7 +123,6 @@ extension PeerStateMachine {
     package mutating func localDeliveryFailed(
         _ id: UInt64?, _ stanza: Stanza, _ condition: StanzaErrorCondition, _ type: StanzaErrorType, now: NIODeadline
     ) {
-        if let id, refusalSettled(id) { return settle(now: now) }
         // Said of something that is not there any more: it was answered already.
         if let id, removeFromInbox(id) == nil { return settle(now: now) }
         if id == nil, rooms.deliveryFailed(stanza, now: now) { return settle(now: now) }

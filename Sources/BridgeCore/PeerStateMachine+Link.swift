@@ -45,6 +45,7 @@ extension PeerStateMachine {
         if speaksBlocks {
             cutBlock = nil
             receivedOrdinals = []
+            dropHeldBlocks()
             session.disconnected(now: now)
             drawSession(now: now)
         } else if isStopped, !journal.isOn {

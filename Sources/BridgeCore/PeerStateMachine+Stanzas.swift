@@ -14,16 +14,14 @@ extension PeerStateMachine {
         takeLocal(stanza, isRefused: isRefused, now: now)
         // What the machine of rooms wants follows the stanza that it answers.
         if rooms.hasActions { drawRooms(now: now) }
-        if let receipt {
+        let isAnswered = isRefused && refusals.stanzaEnded(receipt, fingerprint: stanza.fingerprint)
+        if let receipt, !isAnswered {
             if journal.isOn {
-                if !isRefused || !refusals.keep(receipt) {
-                    receipts.append((isRefused ? receipts.last?.batch ?? 0 : journal.gate, receipt))
-                }
+                receipts.append((isRefused ? receipts.last?.batch ?? 0 : journal.gate, receipt))
             } else {
                 actions.append(.handled(receipt))
             }
         }
-        refusals.endStanza()
         settle(now: now)
     }
 
@@ -49,13 +47,12 @@ extension PeerStateMachine {
             return
         }
         guard admitFromRooms(stanza, now: now) else { return }
+        // Whatever becomes of it: the same stanza sent again after the next start was had already.
+        if journal.isOn, let fingerprint = stanza.fingerprint { fingerprints.add(fingerprint) }
         if stanza.kind == .iq {
             guard admitLocalIQ(stanza, now: now) else { return }
         }
-        if enqueue(stanza, now: now) {
-            if journal.isOn, let fingerprint = stanza.fingerprint { fingerprints.add(fingerprint) }
-            return
-        }
+        if enqueue(stanza, now: now) { return }
         if stanza.isIQRequest, let tracked = localRequests.remove(stanza) {
             journal.remove(.localRequests, id: tracked.row)
         }

@@ -25,7 +25,7 @@ extension PeerStateMachine {
             status.acknowledgedStanzas = acknowledgedCount
             status.inboxStanzas = inbox.stanzaCount
             status.inboxBytes = inbox.byteCount
-            status.inboxInDoubt = inbox.outstanding
+            status.inboxInDoubt = inbox.outstanding + inbox.unrecorded
             status.roomJoins = rooms.count
             status.roomJoinsInRepair = rooms.unsettledCount
             status.roomCounts = rooms.counts

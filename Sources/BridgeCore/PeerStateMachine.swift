@@ -67,8 +67,8 @@ package struct PeerStateMachine: ~Copyable {
     var isJournalStalled = false
     /// Receipts of stanzas that are the bridge's own when a batch is committed.
     var receipts: Deque<(batch: UInt64, receipt: LocalReceipt)> = []
-    /// Receipts of stanzas that were refused while nothing could be recorded, by the ticket of the refusal.
-    var refusals = RefusalReceipts()
+    /// Errors that were given out while nothing could be recorded.
+    var refusals = StalledRefusals()
     var fingerprints = TakenFingerprints()
     var poison = PoisonList()
     /// Fingerprints of what was taken from the local server shortly before the last end.
@@ -76,8 +76,14 @@ package struct PeerStateMachine: ~Copyable {
 
     // MARK: The inbox
     var inbox: Inbox
+    /// The inbox is full.
     var isLinkHeld = false
+    /// The site takes nothing from the link, for reasons of its own.
+    var isIntakeHeld = false
+    var heldBlocks = HeldBlocks()
     var isLocalCongested = false
+    /// When the inbox is looked through again for what has waited too long.
+    var nextInboxExpiry: NIODeadline?
     var delayStamp = DelayStamp()
 
     // MARK: Blocks
@@ -156,6 +162,7 @@ package struct PeerStateMachine: ~Copyable {
     /// What has to be committed, as one batch; nil when there is nothing. Batches are numbered from 1 and committed in order.
     package mutating func takeBatch() -> JournalBatch? {
         guard journal.isOn else { return nil }
+        recordRefusals()
         for id in outbox.takeGoneRows() { journal.remove(.outbox, id: id) }
         if let row = fingerprints.takeRow(&ids.taken) {
             journal.add(.put(.taken, id: ids.taken, .bytes(row), time: 0))
@@ -174,6 +181,8 @@ package struct PeerStateMachine: ~Copyable {
     /// The batch, and all before it, are durable.
     package mutating func batchCommitted(_ number: UInt64, now: NIODeadline) {
         journal.batchCommitted(number)
+        inbox.batchCommitted(number)
+        for receipt in refusals.committed(number) { actions.append(.handled(receipt)) }
         while let first = receivedOrdinals.first, first.batch <= number {
             receivedOrdinals.removeFirst()
             session.committed(first.ordinal, now: now)
@@ -248,6 +257,7 @@ package struct PeerStateMachine: ~Copyable {
             if !entry.stanza.isIQRequest { count(.expired) }
             giveBack(entry, entry.stanza.isIQRequest ? .requestTimedOut : .expired, now: now)
         }
+        expireInbox(now: now)
         while let overdue = localRequests.takeOverdue(now: now) {
             journal.remove(.localRequests, id: overdue.row)
             bounce(overdue.request, .requestTimedOut, from: .local, now: now)
@@ -268,6 +278,9 @@ package struct PeerStateMachine: ~Copyable {
         self.policy = policy
         outbox.limitsChanged(policy.outboxLimits)
         inbox.window = policy.inboxWindow
+        // Requests that are open keep theirs.
+        localRequests.timeout = policy.iqTimeout
+        remoteRequests.timeout = policy.iqTimeout
         localRequests.maximumRequests = policy.maximumRequests
         remoteRequests.maximumRequests = policy.maximumRequests
         settle(now: now)
@@ -301,6 +314,7 @@ package struct PeerStateMachine: ~Copyable {
         if let expiry = outbox.nextExpiry { needed = min(needed ?? .distantFuture, clock.deadline(expiry)) }
         if let deadline = localRequests.nextDeadline { needed = min(needed ?? deadline, deadline) }
         if let deadline = remoteRequests.nextDeadline { needed = min(needed ?? deadline, deadline) }
+        if let deadline = inboxExpiry { needed = min(needed ?? deadline, deadline) }
         if let deadline = rooms.nextDeadline { needed = min(needed ?? deadline, deadline) }
         // What is overdue while a block is on its way is done when the link is ready again.
         if speaksBlocks, link != .down, let deadline = session.nextDeadline(after: now) {

@@ -12,7 +12,7 @@ package enum SiteAction: Equatable, Sendable {
     case local(LocalAction)
     /// Something for a peer's link: what to send, a wish for a connection, an end; and notes.
     ///
-    /// Never `deliver`, `handled`, `holdLink`, `arm` or `disarm`.
+    /// Never `deliver`, `handled`, `holdLink`, `stopReading`, `arm` or `disarm`.
     case link(Int, PeerAction)
     /// Stop reading a peer's link, or go on. Said once per change.
     case holdLink(Int, Bool)

@@ -144,6 +144,8 @@ package struct SiteStateMachine: ~Copyable {
         case .holdLink(let isHeld):
             hold(peer, .inbox, isHeld)
             return nil
+        case .stopReading(let isStopped):
+            return .holdLink(peer.number, isStopped)
         case .arm(let deadline):
             peer.deadline = deadline
             isTimerStale = true
@@ -243,7 +245,12 @@ package struct SiteStateMachine: ~Copyable {
         let before = peer.holds
         if isHeld { peer.holds.insert(reason) } else { peer.holds.remove(reason) }
         guard before.isEmpty != peer.holds.isEmpty else { return }
-        actions.append(.holdLink(peer.number, !peer.holds.isEmpty))
+        if peer.machine.speaksBlocks {
+            peer.machine.intakeHeld(!peer.holds.isEmpty, now: now)
+            mark(peer)
+        } else {
+            actions.append(.holdLink(peer.number, !peer.holds.isEmpty))
+        }
     }
 
     /// A local server that reads too slowly lets what came over a link wait in the inbox; where there is none, the link is

@@ -2,9 +2,9 @@ import DequeModule
 
 /// Fingerprints of the stanzas that were taken last from the local server. When a stream of that server dies it may send
 /// them again, or bounce them although they were taken; by these they are recognised, across a restart as well.
-struct TakenFingerprints {
+package struct TakenFingerprints {
     /// As many as a server keeps for a stream that may be resumed, twice over (Prosody keeps 500).
-    static let kept = 1_000
+    package static let kept = 1_000
 
     private var pending: [UInt64] = []
     private var rows: Deque<(id: UInt64, count: Int)> = []

@@ -20,7 +20,12 @@ extension BridgeProcess {
 
     func read(_ unit: VirtualPipe.Unit, on socket: LocalSocket) {
         guard isAlive, let connection = connections[socket.number], !connection.isClosing else { return }
-        if unit.isStanza, let key = unit.key, let stream = socket.stream, !stream.isManaged { exposed.append(key) }
+        if unit.isStanza, let key = unit.key, let stream = socket.stream, !stream.isManaged { exposed.append((key, world.now)) }
+        isReading = true
+        defer {
+            isReading = false
+            forgetExposed()
+        }
         let cut = world.cutsReads && unit.bytes.count > 1 ? world.random.between(1, unit.bytes.count - 1) : nil
         let pieces = cut.map { [unit.bytes[..<$0], unit.bytes[$0...]] } ?? [unit.bytes[...]]
         for piece in pieces {
@@ -155,7 +160,7 @@ extension BridgeProcess {
         let socket = connection.socket
         let key = world.oracle.key(of: stanza) ?? world.roomKey(of: stanza)
         connections[id.number]?.unacknowledged.append(key)
-        if let key { world.oracle.written(key) }
+        if let key { world.oracle.written(key, isStalled: isStalled) }
         var unit = VirtualPipe.Unit(
             bytes: stanza.canonicalBytes, isStanza: true, key: key, stanza: stanza)
         guard let sabotage = world.sabotage, site.index == 0 else { return write(unit, socket) }

@@ -42,10 +42,15 @@ final class BridgeProcess {
     private var commit: (number: UInt64, batches: [PeerJournalBatch], isApplied: Bool)?
     var settling: [DeliveryKey] = []
     private var settlingInCommit: [DeliveryKey] = []
-    /// Read from streams without stream management, and not durable.
-    var exposed: [DeliveryKey] = []
-    private var exposedInCommit: [DeliveryKey] = []
-    private var isStalled = false
+    /// Read from streams without stream management, with the time, and not durable.
+    var exposed: [(key: DeliveryKey, since: Int64)] = []
+    private var exposedInCommit: [(key: DeliveryKey, since: Int64)] = []
+    private(set) var isStalled = false
+    private var stalledUntil: Int64 = 0
+    /// Something was read of which the machine does not know all.
+    var isReading = false
+    /// A commit may take three seconds, and what it left out waits for the next.
+    private static let longestExposure: Int64 = 7_000_000_000
 
     /// When the last commit that sabotage reported too early reaches the disk.
     private var earlyUntil: Int64 = 0
@@ -79,7 +84,12 @@ final class BridgeProcess {
                 settleCommit()
             }
         }
-        for key in exposed + exposedInCommit { world.oracle.lostTowardsBridge(key) }
+        for (key, since) in exposed + exposedInCommit {
+            world.oracle.lostTowardsBridge(key)
+            if world.now - max(since, stalledUntil) > Self.longestExposure, !site.isDiskFull, !isStalled {
+                world.oracle.fail("the bridge of site \(site.index) had read a stanza \((world.now - since) / 1_000_000) ms ago and not recorded it")
+            }
+        }
         for number in connections.keys.sorted() { connections[number]?.socket.processDied(kernelLives: kernelLives) }
         connections = [:]
     }
@@ -100,7 +110,10 @@ final class BridgeProcess {
         var isEnded = false
         while isAlive {
             guard let action = machine.nextAction() else {
-                if isEnded { break }
+                if isEnded {
+                    forgetExposed()
+                    break
+                }
                 machine.turnEnded(now: site.clock)
                 isEnded = true
                 continue
@@ -115,6 +128,12 @@ final class BridgeProcess {
             }
             perform(action)
         }
+    }
+
+    /// Where nothing is left to record, what was read is durable, or answered.
+    func forgetExposed() {
+        let journal = machine.journalSnapshot
+        if !isReading, !journal.isUnderWay, journal.stalledSince == nil { exposed = [] }
     }
 
     private func perform(_ action: SiteAction) {
@@ -172,6 +191,7 @@ final class BridgeProcess {
             isStalled = true
             return turn { $0.commitFailed(now: $1) }
         }
+        if isStalled { stalledUntil = world.now }
         isStalled = false
         if world.sabotage != .forgetsJournal { apply(commit.batches) }
         self.commit?.isApplied = true
@@ -205,7 +225,7 @@ final class BridgeProcess {
         case .note(let note):
             world.trace.record(world.now, "peer note", site.index, peer, Int(note.count), note.event.rawValue)
             world.statistics.peerEvents[note.event.rawValue, default: 0] += 1
-        case .deliver, .handled, .holdLink, .arm, .disarm:
+        case .deliver, .handled, .holdLink, .stopReading, .arm, .disarm:
             world.oracle.fail("the site's machine gave out an action that it keeps to itself")
         }
     }

@@ -41,6 +41,8 @@ final class Oracle {
         var isRefusedByRoom = false
         /// A site's journal was replaced by an older one after it was sent.
         var isTainted = false
+        /// That older journal holds it: it may come twice, but it has to come.
+        var isKept = false
     }
 
     /// One direction of a record.
@@ -52,6 +54,8 @@ final class Oracle {
         var isLost = false
         /// The stream that it last came on.
         var stream: ServerStream?
+        /// An error that the bridge wrote while its journal took nothing.
+        var isUnrecorded = false
     }
 
     private(set) var records: [Record] = []
@@ -63,7 +67,18 @@ final class Oracle {
     /// Called with each failure as it is found.
     var onFailure: (String) -> Void = { _ in }
 
+    /// What a bridge gives to its server once more after the end of one run of its process, at most, by peer.
+    var maximumRepeats = Int.max
+    private var repeatsByRun: [RepeatKey: Int] = [:]
+
+    private struct RepeatKey: Hashable {
+        var site: Int
+        var run: Int
+        var peer: Int
+    }
+
     // What the windows held.
+    private(set) var largestRepeat = 0
     private(set) var repeatedInDoubt = 0
     private(set) var lostInDoubt = 0
     private(set) var bouncedInDoubt = 0
@@ -121,7 +136,8 @@ final class Oracle {
     }
 
     /// A bridge writes a stanza to its server.
-    func written(_ key: DeliveryKey) {
+    func written(_ key: DeliveryKey, isStalled: Bool) {
+        if isStalled, case .back(let number) = key { records[number].back.isUnrecorded = true }
         let (number, isSettled) =
             switch key {
             case .forward(let number): (number, records[number].forward.isSettled)
@@ -147,8 +163,22 @@ final class Oracle {
             fail("\(describe(number)) was \(what) twice without any stream having died")
         } else {
             repeatedInDoubt += 1
+            if let earlier, !state.isUnrecorded { countRepeat(number, earlier) }
         }
         return false
+    }
+
+    private func countRepeat(_ number: Int, _ earlier: ServerStream) {
+        let site = earlier.server.site.index
+        let record = records[number]
+        let key = RepeatKey(
+            site: site, run: earlier.bridgeRun, peer: site == record.origin ? record.destination : record.origin)
+        let count = repeatsByRun[key, default: 0] + 1
+        repeatsByRun[key] = count
+        largestRepeat = max(largestRepeat, count)
+        if count == maximumRepeats + 1 {
+            fail("site \(site) gave its server more than \(maximumRepeats) stanzas of site \(key.peer) twice")
+        }
     }
 
     private func forwardArrived(_ number: Int, _ stanza: Stanza) {
@@ -211,12 +241,15 @@ final class Oracle {
         }
     }
 
-    /// The journal of a site was replaced by an older one.
-    func restored(site: Int) {
-        restoredSites.insert(site)
+    /// The journal of a site was replaced by an older one, which holds `kept`.
+    func restored(site: Int, kept: [DeliveryKey]) {
         for number in records.indices where records[number].origin == site || records[number].destination == site {
             records[number].isTainted = true
+            // An earlier restore may have kept what this one has lost.
+            records[number].isKept = false
         }
+        restoredSites.insert(site)
+        for case .forward(let number) in kept { records[number].isKept = true }
     }
 
     func wasRestored(_ site: Int) -> Bool { restoredSites.contains(site) }
@@ -242,11 +275,17 @@ final class Oracle {
     /// What is wrong with the end of a record.
     private func verdict(_ number: Int) -> String? {
         let record = records[number]
-        guard !record.isTainted else { return nil }
+        guard !record.isTainted else {
+            let isLost = record.isKept && record.kind != .request && record.forward.deliveries + record.back.deliveries == 0
+            return isLost && !record.forward.isLost && !record.back.isLost
+                ? "\(describe(number)) was lost although the restored journal holds it" : nil
+        }
         switch record.kind {
         case .message, .roomMessage:
             if record.forward.deliveries > 0, record.back.deliveries > 0 {
-                if record.isRefusedByRoom || record.isForgotten || !record.forward.isSettled { return nil }
+                if record.isRefusedByRoom || !record.forward.isSettled { return nil }
+                // Refused while the disk was full, and sent again by a server that had no acknowledgement for it.
+                if record.isForgotten, record.back.isUnrecorded { return nil }
                 return "\(describe(number)) was delivered and bounced"
             }
             if record.forward.deliveries + record.back.deliveries > 0 { return nil }

@@ -26,4 +26,6 @@ package enum Sabotage: String, CaseIterable, Sendable {
     case damagesHistory
     /// That an occupant of a room has left is not passed on.
     case dropsRoomPresence
+    /// A restored copy comes without what waited for the link.
+    case losesRestored
 }

@@ -15,6 +15,8 @@ final class ServerStream {
     let role: Role
     let socket: LocalSocket
     unowned let server: SimulatedServer
+    /// The run of the bridge's process at the other end.
+    let bridgeRun: Int
     private let reader = StreamReader(limits: .local, root: .received)
     private let world: Simulation
 
@@ -42,6 +44,7 @@ final class ServerStream {
         self.role = role
         self.socket = socket
         world = server.world
+        bridgeRun = server.site.starts
     }
 
     // MARK: Writing

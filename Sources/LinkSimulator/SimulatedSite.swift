@@ -1,3 +1,4 @@
+import Blocks
 import BridgeCore
 import NIOCore
 import Outbox
@@ -36,6 +37,7 @@ final class SimulatedSite {
     /// Changed by a reload.
     var policyVariant = 0
     var maximumRows = 0
+    private var commits = 0
 
     init(_ world: Simulation, index: Int, peers: Int, hasManagement: Bool, resends: Bool) {
         self.world = world
@@ -155,6 +157,29 @@ final class SimulatedSite {
         var rows = 0
         for peer in journal.peers { for table in peer.tables { rows += table.count } }
         maximumRows = max(maximumRows, rows)
+        commits += 1
+        if commits % 64 == 0 { checkBounds() }
+    }
+
+    /// What is kept whether anything waits or not stays within its bounds.
+    func checkBounds() {
+        // One row may stick out of a window: the text of a block.
+        let block = 512 << 10
+        for (number, peer) in journal.peers.enumerated() {
+            for (table, most) in [
+                (JournalTable.sentText, LinkSession.keptText + block),
+                (.receivedText, LinkSession.keptText + (512 << 10) + block), (.fragments, XMLLimits.local.stanzaBytes),
+            ] {
+                let bytes = peer.tables[Int(table.rawValue)].values.reduce(0) { $0 + $1.payload.count }
+                if bytes > most { world.oracle.fail("\(bytes) bytes in \(table) of site \(index) for peer \(number)") }
+            }
+            // The newest row may hold as many as came in one commit.
+            let rows = peer.rows(.taken)
+            let fingerprints = rows.dropLast().reduce(0) { $0 + $1.payload.count / 8 }
+            if fingerprints > 2 * TakenFingerprints.kept {
+                world.oracle.fail("\(fingerprints) fingerprints in site \(index) for peer \(number)")
+            }
+        }
     }
 
     func makeBackup() { if !journal.isFresh { backup = journal } }
@@ -167,7 +192,19 @@ final class SimulatedSite {
         crashed(kernelLives: true)
         journal = backup
         isRestored = isNoticed
-        world.oracle.restored(site: index)
+        var kept: [DeliveryKey] = []
+        for peer in backup.peers {
+            for row in peer.rows(.outbox) + peer.rows(.inbox) {
+                guard let stanza = try? world.reader.read(ByteBuffer(bytes: row.payload)),
+                    let key = world.oracle.key(of: stanza)
+                else { continue }
+                kept.append(key)
+            }
+        }
+        world.oracle.restored(site: index, kept: kept)
+        if world.sabotage == .losesRestored, index == 0 {
+            for peer in journal.peers.indices { journal.peers[peer].tables[Int(JournalTable.outbox.rawValue)] = [:] }
+        }
         return true
     }
 }

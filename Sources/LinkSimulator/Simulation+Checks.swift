@@ -40,6 +40,7 @@ extension Simulation {
     func checkStopped() {
         for site in sites {
             if site.process != nil { oracle.fail("the bridge of site \(site.index) did not stop") }
+            site.checkBounds()
             for (number, peer) in site.journal.peers.enumerated() {
                 for table in [JournalTable.outbox, .normalNumbers, .expressNumbers, .inbox, .localRequests,
                     .remoteRequests, .fragments]

@@ -114,7 +114,8 @@ extension Simulation {
             case .dropsAnswer: (isAnswer, .drop)
             case .answersTwice: (isAnswer, .twice)
             case .dropsRoomPresence: (isFromRoom && stanza.type == .unavailable, .drop)
-            case .acknowledgesBeforeCommit, .keepsInbox, .keepsOutbox, .forgetsJournal, .damagesHistory: (false, .none)
+            case .acknowledgesBeforeCommit, .keepsInbox, .keepsOutbox, .forgetsJournal, .damagesHistory, .losesRestored:
+                (false, .none)
             }
         guard applies else { return .none }
         sabotageCount += 1

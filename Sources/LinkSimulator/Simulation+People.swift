@@ -83,9 +83,24 @@ extension Simulation {
         trace.record(now, "message", record, pair, number)
         let to = random.chance(perMille: 500) ? other.bare : other.full
         let xml =
-            "<message from='\(user.full)' to='\(to)' type='chat' id='\(id)'><body>\(XMLEscape.text(text))</body></message>"
+            "<message from='\(user.full)' to='\(to)' type='chat' id='\(id)'><body>\(XMLEscape.text(text))</body>"
+            + "\(marks())</message>"
         user.site.server.send(
             ServerItem(xml: xml, key: .forward(record)), from: user.site.domains[0], to: other.site.domains[0])
+    }
+
+    /// What makes some messages urgent, so that they may take the express lane, and puts some under a security label, so that
+    /// they have a compression context of their own.
+    private func marks() -> String {
+        var marks = ""
+        if random.chance(perMille: 60) {
+            marks += "<headers xmlns='http://jabber.org/protocol/shim'><header name='Urgency'>high</header></headers>"
+        }
+        if random.chance(perMille: 80) {
+            marks += "<securitylabel xmlns='urn:xmpp:sec-label:0'><label><level xmlns='urn:x'>\(random.below(3))</level></label>"
+                + "</securitylabel>"
+        }
+        return marks
     }
 
     private func request(_ user: SimulatedUser) {

@@ -1,4 +1,5 @@
 import NIOCore
+import Outbox
 import XMPP
 
 /// What one run came to.
@@ -61,6 +62,9 @@ package final class Simulation {
         for (number, link) in scenario.links.enumerated() {
             links.append(SimulatedLink(self, number: number, sites[link.one], sites[link.other], link.quality))
         }
+        // Given to the server and not confirmed: a window for each of the two domains. Confirmed and not recorded: the bound of the
+        // inbox, with the windows that pass it.
+        if sabotage == nil || sabotage == .keepsInbox { oracle.maximumRepeats = (4 + Inbox.unrecordedWindows) * scenario.inboxWindow }
         makePeople()
     }
 
@@ -156,6 +160,7 @@ package final class Simulation {
         statistics.repeatedInDoubt = oracle.repeatedInDoubt
         statistics.lostInDoubt = oracle.lostInDoubt
         statistics.bouncedInDoubt = oracle.bouncedInDoubt
+        statistics.largestRepeat = oracle.largestRepeat
         statistics.largestWindow = sites.map(\.server.largestDoubt).max() ?? 0
         return SimulationResult(
             seed: seed, failures: oracle.failures, trace: trace.value, traceEntries: trace.entries,

@@ -14,16 +14,27 @@ package struct SimulationStatistics: Sendable {
     package var blocks = 0
     package var blockBytes = 0
     package var kicks = 0
-    package var largestJournal = 0
     // What was in doubt, as the document allows.
     package var repeatedInDoubt = 0
     package var lostInDoubt = 0
     package var bouncedInDoubt = 0
+    /// The most rows that a journal held.
+    package var largestJournal = 0
     /// The most stanzas that were unacknowledged on one local stream when it died.
     package var largestWindow = 0
+    /// The most stanzas of one peer that a server got twice after the end of one run of a bridge's process.
+    package var largestRepeat = 0
     /// In the order of ``FaultKind``.
     package var faults = [Int](repeating: 0, count: FaultKind.allCases.count)
     package var peerEvents: [String: Int] = [:]
+
+    private nonisolated(unsafe) static let sums: [WritableKeyPath<SimulationStatistics, Int>] = [
+        \.runs, \.failedRuns, \.messages, \.requests, \.delivered, \.bounced, \.answered, \.stanzas, \.virtualSeconds,
+        \.commits, \.blocks, \.blockBytes, \.kicks, \.repeatedInDoubt, \.lostInDoubt, \.bouncedInDoubt,
+    ]
+    private nonisolated(unsafe) static let maxima: [WritableKeyPath<SimulationStatistics, Int>] = [
+        \.largestJournal, \.largestWindow, \.largestRepeat,
+    ]
 
     package init() {}
 
@@ -35,60 +46,24 @@ package struct SimulationStatistics: Sendable {
     package var faultCounts: [(FaultKind, Int)] { Array(zip(FaultKind.allCases, faults)) }
 
     package mutating func add(_ other: SimulationStatistics) {
-        runs += other.runs
-        failedRuns += other.failedRuns
-        messages += other.messages
-        requests += other.requests
-        delivered += other.delivered
-        bounced += other.bounced
-        answered += other.answered
-        stanzas += other.stanzas
-        virtualSeconds += other.virtualSeconds
-        commits += other.commits
-        blocks += other.blocks
-        blockBytes += other.blockBytes
-        kicks += other.kicks
-        largestJournal = max(largestJournal, other.largestJournal)
-        repeatedInDoubt += other.repeatedInDoubt
-        lostInDoubt += other.lostInDoubt
-        bouncedInDoubt += other.bouncedInDoubt
-        largestWindow = max(largestWindow, other.largestWindow)
+        for path in unsafe Self.sums { self[keyPath: path] += other[keyPath: path] }
+        for path in unsafe Self.maxima { self[keyPath: path] = max(self[keyPath: path], other[keyPath: path]) }
         for index in faults.indices { faults[index] += other.faults[index] }
         for (event, count) in other.peerEvents { peerEvents[event, default: 0] += count }
     }
 
     /// As numbers on one line, for the process that sums up.
     package var encoded: String {
-        let numbers =
-            [
-                runs, failedRuns, messages, requests, delivered, bounced, answered, stanzas, virtualSeconds, commits,
-                blocks, blockBytes, kicks, largestJournal, repeatedInDoubt, lostInDoubt, bouncedInDoubt, largestWindow,
-            ] + faults
+        let numbers = unsafe (Self.sums + Self.maxima).map { self[keyPath: $0] } + faults
         return numbers.map(String.init).joined(separator: " ")
     }
 
     package init?(encoded: some StringProtocol) {
         let numbers = encoded.split(separator: " ").compactMap { Int($0) }
-        guard numbers.count == 18 + faults.count else { return nil }
-        runs = numbers[0]
-        failedRuns = numbers[1]
-        messages = numbers[2]
-        requests = numbers[3]
-        delivered = numbers[4]
-        bounced = numbers[5]
-        answered = numbers[6]
-        stanzas = numbers[7]
-        virtualSeconds = numbers[8]
-        commits = numbers[9]
-        blocks = numbers[10]
-        blockBytes = numbers[11]
-        kicks = numbers[12]
-        largestJournal = numbers[13]
-        repeatedInDoubt = numbers[14]
-        lostInDoubt = numbers[15]
-        bouncedInDoubt = numbers[16]
-        largestWindow = numbers[17]
-        faults = Array(numbers[18...])
+        let paths = unsafe Self.sums + Self.maxima
+        guard numbers.count == paths.count + faults.count else { return nil }
+        for (path, number) in zip(paths, numbers) { self[keyPath: path] = number }
+        faults = Array(numbers[paths.count...])
     }
 
     /// The line that a soak ends with.
@@ -96,8 +71,8 @@ package struct SimulationStatistics: Sendable {
         let faultText = faultCounts.filter { $0.1 > 0 }.map { "\($0.1) × \($0.0.rawValue)" }.joined(separator: ", ")
         return "\(runs) seeds, \(failedRuns) failures, \(messages) messages and \(requests) requests "
             + "(\(delivered) delivered, \(bounced) bounced, \(answered) answered; in doubt: \(repeatedInDoubt) repeated, "
-            + "\(lostInDoubt) lost, \(bouncedInDoubt) bounced by their own server, at most \(largestWindow) a stream), "
-            + "\(stanzas) stanzas, \(virtualSeconds / 3_600) virtual hours, \(commits) commits, \(blocks) blocks, "
-            + "faults: \(faultText)"
+            + "at most \(largestRepeat) a crash, \(lostInDoubt) lost, \(bouncedInDoubt) bounced by their own server, at most "
+            + "\(largestWindow) a stream), \(stanzas) stanzas, \(virtualSeconds / 3_600) virtual hours, \(commits) commits, "
+            + "at most \(largestJournal) rows, \(blocks) blocks, faults: \(faultText)"
     }
 }

@@ -23,7 +23,7 @@ final class DurablePeer {
     private var receipts: UInt64 = 0
     /// What the local server got, in order, and the inbox ids that it has not confirmed.
     private(set) var delivered: [Stanza] = []
-    private var refusals: [UInt64] = []
+    private(set) var deliveredIDs: [UInt64] = []
     private(set) var unconfirmed: [UInt64] = []
     /// May be delivered again: was with the local side when the process ended.
     private(set) var inDoubt: Set<String> = []
@@ -31,6 +31,7 @@ final class DurablePeer {
     var outgoing: [ByteBuffer] = []
     private(set) var isLinkWanted = false
     private(set) var isLinkHeld = false
+    private(set) var isReadingStopped = false
     private(set) var failures: [StreamError] = []
     private(set) var armed: NIODeadline?
     private(set) var restarts = 0
@@ -57,6 +58,7 @@ final class DurablePeer {
         outgoing = []
         armed = nil
         isLinkHeld = false
+        isReadingStopped = false
         let clock = ServiceClock(last: serviceTime, wallGap: 0, now: now)
         machine = PeerStateMachine(
             policy: policy, recovered: journal.peer, clock: clock, now: now, random: seed &+ UInt64(restarts))
@@ -84,13 +86,15 @@ final class DurablePeer {
                 if isUrgent { urgentBlocks += 1 }
             case .deliver(let stanza, let id):
                 delivered.append(stanza)
-                if let id {
-                    if id >> 63 == 1 { refusals.append(id) } else { unconfirmed.append(id) }
-                }
+                deliveredIDs.append(id ?? 0)
+                if let id { unconfirmed.append(id) }
             case .handled(let receipt):
-                #expect(unacknowledged.first?.receipt == receipt.number, "receipts in order")
-                if !unacknowledged.isEmpty { unacknowledged.removeFirst() }
+                let place = unacknowledged.firstIndex { $0.receipt == receipt.number }
+                // What is refused while the disk is full waits for nothing that others wait for.
+                #expect(place == 0 || machine.snapshot.count(of: .journalStalled) > 0, "receipts in order")
+                if let place { unacknowledged.remove(at: place) }
             case .holdLink(let isHeld): isLinkHeld = isHeld
+            case .stopReading(let isStopped): isReadingStopped = isStopped
             case .wantLink: isLinkWanted = true
             case .arm(let deadline): armed = deadline
             case .disarm: armed = nil
@@ -108,17 +112,15 @@ final class DurablePeer {
         run { $0.localStanzaReceived(stanza, receipt: LocalReceipt(connection: 1, number: UInt64(receipts)), now: now) }
     }
 
-    /// The server has the refusals that waited for nothing.
-    func confirmRefusals() {
-        let ids = refusals
-        refusals = []
-        run { $0.delivered(ids, now: now) }
-    }
-
     func confirm(_ count: Int) {
         let ids = Array(unconfirmed.prefix(count))
         unconfirmed.removeFirst(ids.count)
         run { $0.delivered(ids, now: now) }
+    }
+
+    func confirmOnly(_ id: UInt64) {
+        unconfirmed.removeAll { $0 == id }
+        run { $0.delivered([id], now: now) }
     }
 
     /// The local server will not say anything of these.
@@ -155,6 +157,7 @@ final class DurablePeer {
     }
 
     var status: PeerStatus { machine.snapshot }
+    var suspects: [UInt64] { machine.suspects }
     func queue(_ limit: Int = 1_000) -> [QueueEntry] { machine.queueEntries(limit: limit, now: now) }
 
     func cancel(_ id: UInt64) -> Bool {

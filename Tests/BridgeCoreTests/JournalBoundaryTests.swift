@@ -28,7 +28,7 @@ import XMPP
         // Refused at once: it was never taken.
         peer.send(try message("new", id: "n"))
         #expect(peer.delivered.map(\.id) == ["n"])
-        peer.confirmRefusals()
+        peer.confirm(1)
         peer.now = peer.now + .hours(25)
         peer.run { $0.deadlineReached(now: peer.now) }
         peer.take()

@@ -203,7 +203,7 @@ final class LinkSimulation {
             case .send(let batch): transmit(batch, from: side)
             case .deliver(let stanza, _): delivered(stanza, at: side)
             case .failLink(let error): Issue.record("the link was ended: \(error)")
-            case .wantLink, .arm, .disarm, .note, .sendBlock, .handled, .holdLink: break
+            case .wantLink, .arm, .disarm, .note, .sendBlock, .handled, .holdLink, .stopReading: break
             }
         }
         peakQueued = max(peakQueued, side.peer.status.queuedStanzas)

@@ -113,7 +113,7 @@ final class PeerPair {
 
     @discardableResult
     func arrive(_ side: Int) -> Bool {
-        guard isUp, !transit[side].isEmpty, !sides[1 - side].isLinkHeld else { return false }
+        guard isUp, !transit[side].isEmpty, !sides[1 - side].isReadingStopped else { return false }
         let block = transit[side].removeFirst()
         let peer = sides[1 - side]
         peer.run { $0.linkBlockReceived(block, now: peer.now) }

@@ -56,7 +56,7 @@ import XMPP
                     case .send(let batch):
                         crossed += batch
                         machine.linkReady(now: now)
-                    case .handled, .holdLink, .wantLink, .note, .arm, .disarm, .failLink, .sendBlock:
+                    case .handled, .holdLink, .stopReading, .wantLink, .note, .arm, .disarm, .failLink, .sendBlock:
                         break
                     }
                 }

@@ -99,7 +99,7 @@ private final class Site {
                 machine.linkReady(now: now)
             case .deliver:
                 received += 1
-            case .arm, .disarm, .wantLink, .note, .failLink, .sendBlock, .handled, .holdLink:
+            case .arm, .disarm, .wantLink, .note, .failLink, .sendBlock, .handled, .holdLink, .stopReading:
                 break
             }
         }

@@ -83,7 +83,7 @@ final class OutboundPath {
                 receiver?.blockReceived(block)
                 machine.linkReady(now: now)
                 if let acknowledgement = receiver?.acknowledgement() { machine.linkBlockReceived(acknowledgement, now: now) }
-            case .arm, .disarm, .wantLink, .deliver, .note, .failLink, .handled, .holdLink:
+            case .arm, .disarm, .wantLink, .deliver, .note, .failLink, .handled, .holdLink, .stopReading:
                 break
             }
         }

@@ -65,7 +65,7 @@ extension SiteRuntime {
         case .failLink(let error): peer.link.fail(error)
         case .note(let note):
             logger.notice("\(note)", metadata: ["peer": "\(peer.configuration.name)"])
-        case .deliver, .handled, .holdLink, .arm, .disarm: break
+        case .deliver, .handled, .holdLink, .stopReading, .arm, .disarm: break
         }
     }
 
