@@ -211,6 +211,16 @@ extension LinkSession {
             return
         }
         if run.process == sending.process { processWasRead() }
+        // The other side knows less than it acknowledged: its journal is an old one. With another numbering it is clear what is
+        // still to come; what it lost, it alone can lose.
+        guard received[0] >= acknowledgedHighest[0], received[1] >= acknowledgedHighest[1] else {
+            guard mayBeginAgain() else { return }
+            note(.peerRestored)
+            beginEpoch()
+            beginSession()
+            return
+        }
+        acknowledgedHighest = received
         if opening.receivedNormal > 0 { events.append(.acknowledged(.normal, through: opening.receivedNormal)) }
         if opening.receivedExpress > 0 { events.append(.acknowledged(.express, through: opening.receivedExpress)) }
         resumablePart =

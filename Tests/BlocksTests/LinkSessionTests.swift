@@ -300,6 +300,36 @@ struct LinkSessionTests {
         #expect(left.isIdle)
     }
 
+    @Test("Parts in a restored copy, of a stanza that came whole since, are forgotten although nothing more is sent")
+    func restoredParts() throws {
+        let (left, right) = joined()
+        let body = String(repeating: "abcdefgh ", count: 600)
+        left.queue[.normal] = [
+            try stanza("<message from='u@alpha.example' to='v@bravo.example' id='large'><body>\(body)</body></message>")
+        ]
+        var copy: RecoveredPeer?
+        while !left.isIdle {
+            if let block = left.nextBlock(maximumStanzas: 8, partBytes: 1_000) {
+                right.session.blockReceived(block, now: right.clock)
+                right.collect()
+                right.commit()
+                if copy == nil, !right.journal[.fragments].isEmpty { copy = right.journal }
+            }
+            right.clock = right.clock + .seconds(1)
+            if let block = right.nextBlock(maximumStanzas: 8, partBytes: 1_000) {
+                left.session.blockReceived(block, now: left.clock)
+                left.collect()
+                left.commit()
+            }
+        }
+        #expect(right.delivered == ["large"])
+        right.journal = try #require(copy)
+        right.restart()
+        connect(left, right)
+        settle(left, right)
+        #expect(left.notes.contains(.peerRestored) && right.journal[.fragments].isEmpty)
+    }
+
     @Test("After a reconnect and after a restart of both ends the history is still there")
     func historySurvives() throws {
         let (left, right) = joined()
