@@ -211,16 +211,6 @@ extension LinkSession {
             return
         }
         if run.process == sending.process { processWasRead() }
-        // The other side knows less than it acknowledged: its journal is an old one. With another numbering it is clear what is
-        // still to come; what it lost, it alone can lose.
-        guard received[0] >= acknowledgedHighest[0], received[1] >= acknowledgedHighest[1] else {
-            guard mayBeginAgain() else { return }
-            note(.peerRestored)
-            beginEpoch()
-            beginSession()
-            return
-        }
-        acknowledgedHighest = received
         if opening.receivedNormal > 0 { events.append(.acknowledged(.normal, through: opening.receivedNormal)) }
         if opening.receivedExpress > 0 { events.append(.acknowledged(.express, through: opening.receivedExpress)) }
         resumablePart =
@@ -274,6 +264,9 @@ extension LinkSession {
                 incoming[index].nextNumber = jump
             }
             for record in decoded.records { try take(record, lane: index, into: &items) }
+            // What has a number goes first: a session that begins with nothing has no use for parts, which a restored copy may hold
+            // of a stanza that came whole since.
+            if body.lane == .normal, incoming[0].count == 0, decoded.records.isEmpty { records += fragments.clear() }
         } catch {
             note(.damagedBlock)
             // Everything after it hangs on the same history: the other side begins again.

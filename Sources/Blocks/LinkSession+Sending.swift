@@ -253,10 +253,7 @@ extension LinkSession {
         }
         refusals = 0
         if through != nil { beginnings = 0 }
-        if let through {
-            acknowledgedHighest[index] = max(acknowledgedHighest[index], through)
-            events.append(.acknowledged(lane, through: through))
-        }
+        if let through { events.append(.acknowledged(lane, through: through)) }
     }
 
     // MARK: Size

@@ -45,8 +45,6 @@ package struct LinkSession: ~Copyable {
     /// Two sides that were both restored from copies settle after two or three.
     static let maximumBeginnings = 16
     var unacknowledgedText = 0
-    /// The highest numbers that this process has seen acknowledged in this epoch.
-    var acknowledgedHighest: [UInt64] = [0, 0]
     /// Which stanza is being sent in parts, and how far it has got.
     var part: (number: UInt64, offset: Int)?
     /// What the other side has of a stanza sent in parts.
@@ -226,7 +224,6 @@ package struct LinkSession: ~Copyable {
         mixed = mixed &* 0xff51_afd7_ed55_8ccd
         sending = SendingState(epoch: mixed ^ (mixed >> 29))
         sending.process = process
-        acknowledgedHighest = [0, 0]
         records.append(sending.record)
         resumablePart = nil
         forgetSentText()
