@@ -42,9 +42,9 @@ package struct Deflater: ~Copyable {
     }
 
     /// Searches less than zlib does at the level that it was made with: few places per match, and an end to the search at
-    /// a match of 32 bytes. Only before the first input.
+    /// a match of 16 bytes. Only before the first input.
     package mutating func searchLess() {
-        unsafe _ = deflateTune(stream, 4, 6, 32, 12)
+        unsafe _ = deflateTune(stream, 4, 4, 16, 8)
     }
 
     /// Compresses `bytes`; what comes out may wait inside for ``flush(into:)``.
