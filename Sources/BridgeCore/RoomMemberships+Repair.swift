@@ -105,9 +105,10 @@ extension RoomMemberships {
     /// The room lost him: he is brought back soon, later the more often it happens.
     mutating func kicked(_ index: Int32, now: NIODeadline) {
         guard let entry = entries[Int(index)] else { return }
+        // The room's order: it says this of his last stay, before it has seen the join that is on its way.
+        if entry.phase == .joining { return }
         entries[Int(index)]?.isOut = true
         if case .rejoining = entry.phase {
-            // The room's order: it threw him out before it saw the join that is on its way.
             entries[Int(index)]?.phase = .rejoining(isResync: false)
             return
         }

@@ -351,6 +351,19 @@ import XMPP
         #expect(site.heard() == ["one", "two", "three"])
     }
 
+    @Test func `who joins anew while the room answers the leave of his last session is not joined again`() throws {
+        let site = try siteWithJuliet()
+        try site.link(presence(from: juliet, to: Self.room, type: "unavailable"))
+        // The answer is still on its way when his client, back after a crash of its server, joins by itself.
+        #expect(site.machine.linkStanzaReceived(try join(), id: nil, now: site.now) == .pass)
+        let answer = try #require(site.crossed[juliet]?.last { $0.type == .unavailable })
+        #expect(site.machine.localStanzaReceived(answer, now: site.now) == .swallow)
+        try site.local(site.room.take(join()))
+        #expect(site.seen() == ["jule", "tybalt"] && site.machine.unsettledCount == 0)
+        try site.advance(60)
+        #expect(site.own.isEmpty && site.heard() == ["one", "two"])
+    }
+
     @Test func `repeated kicks are undone ever more slowly`() throws {
         let site = try siteWithJuliet()
         for _ in 0..<40 {
