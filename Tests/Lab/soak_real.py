@@ -20,7 +20,7 @@ import shutil
 import sys
 import time
 import traceback
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 import slixmpp
@@ -29,6 +29,7 @@ from lab.client import Client, CheckFailed
 from lab.federation import Federation, Site
 from lab.ledger import Ledger, Verdict
 from lab.processes import LabError
+from lab.rooms import ROOM_CHARGES, Occupant, RoomLedger
 from lab.tap import Tap
 from lab.variants import Variant
 
@@ -57,7 +58,7 @@ class User(Client):
         super().__init__(site.server_address, f"{name}@{site.domain}/desk", f"secret-of-{name}")
         self.site, self.side, self.name, self.soak = site, side, name, ledger
         self.is_online = False
-        self.rooms: set[str] = set()
+        self.entered: set[str] = set()
         self.told: list[str] = []
         self.xmpp.add_event_handler("disconnected", self._disconnected)
 
@@ -67,11 +68,12 @@ class User(Client):
     def _message(self, stanza):
         body, kind = stanza["body"], stanza.xml.get("type", "")
         if kind == "error":
-            self.soak.ledger.bounce(stanza["id"], stanza["error"]["condition"])
+            for ledger in (self.soak.ledger, self.soak.rooms):
+                ledger.bounce(stanza["id"], stanza["error"]["condition"])
         elif body.startswith("soak:"):
             token = body[5:body.index(";")]
             if kind == "groupchat":
-                self.soak.heard(self, stanza["from"].bare, token)
+                self.soak.rooms.hear(self.name, token)
             else:
                 self.soak.ledger.deliver(token)
         self._changed.set()
@@ -80,11 +82,11 @@ class User(Client):
         super()._presence(stanza)
         sender, kind = stanza["from"], stanza.xml.get("type", "")
         codes = {status.get("code") for status in stanza.xml.iter("{http://jabber.org/protocol/muc#user}status")}
-        if kind == "unavailable" and "110" in codes and sender.bare in self.rooms:
+        if kind == "unavailable" and "110" in codes and sender.bare in self.entered:
             # As clients do that are told that they left for a technical reason.
             self.told.append(sender.bare)
             self.presences = [p for p in self.presences if p.sender.split("/")[0] != sender.bare]
-            self.enter(sender.bare)
+            self.enter(sender.bare, is_told=True)
 
     async def come_online(self):
         await self.login()
@@ -92,8 +94,9 @@ class User(Client):
         for site in self.soak.federation.sites:
             self.enter(f"{ROOM}@{site.room_domain}")
 
-    def enter(self, room: str):
-        self.rooms.add(room)
+    def enter(self, room: str, is_told: bool = False):
+        self.entered.add(room)
+        self.soak.rooms.enter(self.name, room, is_told)
         presence = self.xmpp.make_presence(pto=f"{room}/{self.name}")
         x = slixmpp.xmlstream.ET.SubElement(presence.xml, "{http://jabber.org/protocol/muc}x")
         slixmpp.xmlstream.ET.SubElement(x, "{http://jabber.org/protocol/muc}history", {"maxstanzas": "0"})
@@ -120,13 +123,6 @@ class Fault:
     lasts: float
 
 
-@dataclass
-class RoomBooks:
-    """Who heard what in the rooms; for information, and for doublets."""
-
-    heard: dict[tuple[str, str], list[str]] = field(default_factory=dict)
-
-
 class Soak:
     """The rounds of one mode."""
 
@@ -147,8 +143,11 @@ class Soak:
             self.inward.append(Tap((block[base + 5], 5269), (site.server_address, 5269)))
         self.users: list[User] = []
         self.ledger = Ledger(self.outward, self.inward)
+        self.rooms = RoomLedger(
+            self.outward, self.inward, [f"{ROOM}@{site.room_domain}" for site in self.federation.sites],
+            [Occupant(f"{site.user}{n}", side, f"{site.user}{n}@{site.domain}/desk")
+             for side, site in enumerate(self.federation.sites) for n in range(USERS_PER_SIDE)])
         self.numbers: dict[str, int] = {}
-        self.books = RoomBooks()
         self.total = Verdict()
         self.is_loaded = False
         self.longest_rest = 0.0
@@ -189,7 +188,7 @@ class Soak:
     async def round(self, number: int):
         fault = self.draw()
         self.ledger = Ledger(self.outward, self.inward)
-        self.books = RoomBooks()
+        self.rooms.begin_round()
         for tap in self.outward + self.inward:
             tap.forget()
         for user in self.users:
@@ -207,9 +206,9 @@ class Soak:
         rested = time.monotonic() - over
         self.longest_rest = max(self.longest_rest, rested)
         disagreement = await self.rooms_agree(20, fails=False)
-        await self.rooms_heard(3 if fault.kind == "server" else 10)
+        await self.rooms_heard(10)
         verdict = self.ledger.close()
-        self.count_rooms(verdict)
+        verdict += self.rooms.close()
         if not quiet:
             verdict.faults.append(f"not at rest after {REST_LIMIT:.0f} s: {self.states()}")
         if disagreement:
@@ -242,8 +241,10 @@ class Soak:
             self.ledger.send(token, pair, number, user.side)
             user.say(f"{far.name}@{far.site.domain}", token)
             if turn % 6 == 0:
-                room = f"{ROOM}@{self.federation.sites[turn // 6 % 2].room_domain}"
-                user.say(room, f"{user.name}:{room.split('.')[1]}:{number}", "groupchat")
+                side = turn // 6 % 2
+                token = f"{user.name}:{self.federation.sites[side].name}:{number}"
+                self.rooms.say(token, side, user.name)
+                user.say(self.rooms.rooms[side], token, "groupchat")
             if turn % 10 == 0:
                 self.ask(user, far.site.domain)
 
@@ -260,9 +261,6 @@ class Soak:
         user.xmpp.register_handler(slixmpp.xmlstream.handler.Callback(
             f"ping {ident}", slixmpp.xmlstream.matcher.MatcherId(ident), answered))
         iq.send(timeout=600, callback=lambda _: None)
-
-    def heard(self, user: User, room: str, token: str):
-        self.books.heard.setdefault((room, user.name), []).append(token)
 
     # Faults
 
@@ -287,10 +285,12 @@ class Soak:
             relay.thaw()
         elif fault.kind == "bridge":
             fault.site.bridge.daemon.kill()
+            self.rooms.bridge_killed(self.federation.sites.index(fault.site))
             await asyncio.sleep(fault.lasts)
             await fault.site.bridge.start()
         else:
             fault.site.server.daemon.kill()
+            self.rooms.server_killed(self.federation.sites.index(fault.site))
             for user in self.users:
                 if user.site is fault.site:
                     user.vanish()
@@ -352,23 +352,8 @@ class Soak:
     async def rooms_heard(self, patience: float):
         """Gives those who missed something in a room time to get it from the history."""
         deadline = time.monotonic() + patience
-        while time.monotonic() < deadline:
-            verdict = Verdict()
-            self.count_rooms(verdict)
-            if not verdict.counts["not heard"]:
-                return
+        while not self.rooms.is_whole and time.monotonic() < deadline:
             await asyncio.sleep(0.1)
-
-    def count_rooms(self, verdict: Verdict):
-        """Doublets in rooms, and what some occupants heard and others did not."""
-        for site in self.federation.sites:
-            room = f"{ROOM}@{site.room_domain}"
-            everything = {token for (name, _), tokens in self.books.heard.items() if name == room for token in tokens}
-            verdict.counts["room messages"] += len(everything)
-            for user in self.users:
-                tokens = self.books.heard.get((room, user.name), [])
-                verdict.counts["heard twice"] += len(tokens) - len(set(tokens))
-                verdict.counts["not heard"] += len(everything - set(tokens))
 
 
 def waits(status: dict) -> dict[str, int]:
@@ -394,14 +379,15 @@ async def run(options) -> int:
         if not total.faults and not options.keep_files:
             shutil.rmtree(soak.federation.directory, ignore_errors=True)
     counts = total.counts
-    charged = ["lost", "duplicated", "reordered", "answered twice", "rooms differ"]
-    others = sorted(name for name in counts if counts[name] and name not in charged + ["rounds", "sent", "delivered"])
+    charged = ["lost", "duplicated", "reordered", "answered twice", "rooms differ"] + ROOM_CHARGES
+    others = sorted(name for name in counts if counts[name] and name not in charged + ["rounds", "sent", "delivered", "room messages", "heard in rooms"])
     if total.faults:
         print("\n".join(total.faults[:40]))
         print(f"again: make soak-real SEED={options.seed} ROUNDS={options.rounds}"
               + (f" MODE={modes[0]}" if len(modes) == 1 else ""))
     print(f"soak-real: {'FAILED' if total.faults else 'passed'}: {counts['rounds']} rounds, seed {options.seed}, "
           f"{time.monotonic() - started:.0f} s; {counts['sent']} messages, {counts['delivered']} delivered; "
+          f"{counts['room messages']} in rooms, heard {counts['heard in rooms']} times; "
           + ", ".join(f"{counts[name]} {name}" for name in charged) + "; not the bridges': "
           + ", ".join(f"{counts[name]} {name}" for name in others))
     return 1 if total.faults else 0

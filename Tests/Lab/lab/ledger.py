@@ -6,9 +6,6 @@ from dataclasses import dataclass, field
 
 from .tap import Tap
 
-# Without XEP-0198 nobody says what he has taken: what passed this short a time before its stream broke is in doubt.
-DOUBT_SECONDS = 0.5
-
 
 @dataclass
 class Sent:
@@ -72,21 +69,13 @@ class Ledger:
             if any(seen.is_acknowledged for seen in inward):
                 return "receiver's server"
             # Where nobody signs, what was written to a stream that lives on was taken.
-            if any(seen.place == 0 and not self._is_doubtful(seen) for seen in inward):
+            if any(seen.place == 0 and not seen.is_doubtful for seen in inward):
                 return "receiver's server"
-            return "in doubt down" if all(self._is_doubtful(seen) for seen in inward) else None
+            return "in doubt down" if all(seen.is_doubtful for seen in inward) else None
         outward = self.outward[sent.side].sightings(sent.token)
         if not outward:
             return "sender's server"
-        return "in doubt up" if all(self._is_doubtful(seen) for seen in outward) else None
-
-    @staticmethod
-    def _is_doubtful(seen) -> bool:
-        if seen.stream.ended is None:
-            return False
-        if seen.place > 0:
-            return not seen.is_acknowledged
-        return seen.stream.ended - seen.at < DOUBT_SECONDS
+        return "in doubt up" if all(seen.is_doubtful for seen in outward) else None
 
     def close(self) -> Verdict:
         """Counts the round. What counts against the bridges is also listed in words."""
@@ -111,7 +100,7 @@ class Ledger:
             if len(sent.delivered) > 1:
                 doubtful.add(sent.token)
                 # The bridge may write again what nobody had signed for, and the server may keep both.
-                if len(sightings) > 1 and any(self._is_doubtful(seen) for seen in sightings[:-1]):
+                if len(sightings) > 1 and any(seen.is_doubtful for seen in sightings[:-1]):
                     counts["doubled in doubt"] += 1
                 elif len(sightings) <= 1:
                     counts["doubled by receiver's server"] += 1
@@ -119,7 +108,7 @@ class Ledger:
                     counts["duplicated"] += 1
                     verdict.faults.append(f"duplicated: {self.describe(sent)}")
             elif len(sightings) > 1 or any(
-                    self._is_doubtful(seen) for seen in self.outward[sent.side].sightings(sent.token)):
+                    seen.is_doubtful for seen in self.outward[sent.side].sightings(sent.token)):
                 doubtful.add(sent.token)
         self._check_order(verdict, doubtful)
         self._check_requests(verdict)
@@ -141,7 +130,7 @@ class Ledger:
                     verdict.faults.append(f"reordered: {self.describe(self.sent[token])} came after {highest}")
 
     def _was_in_order(self, pair: str, token: str) -> bool:
-        """Whether the bridge gave this message to its server before every later one of the pair, and got it before them."""
+        """Whether the bridge gave it to its server before every later one of the pair, and got it before them."""
         sent = self.sent[token]
         for taps in (self.inward[1 - sent.side],):
             mine = taps.sightings(token)

@@ -7,21 +7,36 @@ from dataclasses import dataclass, field
 
 from .network import reset
 
+# Without XEP-0198 nobody says what he has taken: what passed this short a time before its stream broke is in doubt.
+DOUBT_SECONDS = 0.5
+
 # Streams of the lab are in the clear, and nothing in them holds one of these inside something else.
 PIECES = re.compile(
-    rb"<(?P<stanza>message|presence|iq)[\s/>]|<(?P<enable>enable)[\s/>]|<a\s[^>]*\bh=['\"](?P<ack>\d+)['\"]"
-    rb"|soak:(?P<token>[a-z0-9:-]+);")
-LONGEST = 200
+    rb"<(?P<stanza>message|presence|iq)\b(?P<attributes>[^<>]*)>|<(?P<enable>enable)[\s/>]"
+    rb"|<a\s[^>]*\bh=['\"](?P<ack>\d+)['\"]|soak:(?P<token>[a-z0-9:-]+);|<(?P<delay>delay)[\s/>]"
+    rb"|<(?P<subject>subject)[\s/>]|<x\s[^>]*(?P<join>['\"]http://jabber\.org/protocol/muc['\"])"
+    rb"|<history\s(?P<history>[^>]*)>|<status\s[^>]*\bcode=['\"](?P<code>\d+)['\"]")
+ATTRIBUTE = re.compile(rb"([\w:]+)=(?:'([^']*)'|\"([^\"]*)\")")
+LONGEST = 600
 
 
 @dataclass
 class Seen:
-    """One message on the way between a server and its bridge."""
+    """One stanza on the way between a server and its bridge."""
 
-    token: str
+    kind: str
+    sender: str
+    to: str
+    type: str
     at: float
     stream: "Stream"
     place: int  # among the stanzas of its direction since stream management began; 0 where there is none
+    token: str = ""
+    is_delayed: bool = False
+    is_join: bool = False
+    is_subject: bool = False
+    history: dict[str, str] = field(default_factory=dict)  # what a join asks for
+    codes: set[int] = field(default_factory=set)
 
     @property
     def is_acknowledged(self) -> bool:
@@ -29,9 +44,13 @@ class Seen:
         return 0 < self.place <= self.stream.acknowledged
 
     @property
-    def is_open(self) -> bool:
-        """Not acknowledged, and its stream is gone: nobody outside can know what became of it."""
-        return not self.is_acknowledged and self.stream.ended is not None
+    def is_doubtful(self) -> bool:
+        """Its stream is gone, and nobody outside can know what became of it."""
+        if self.stream.ended is None:
+            return False
+        if self.place > 0:
+            return not self.is_acknowledged
+        return self.stream.ended - self.at < DOUBT_SECONDS
 
 
 @dataclass
@@ -43,6 +62,8 @@ class Stream:
     is_managed: bool = False
     stanzas: int = 0
     acknowledged: int = 0
+    senders: set[str] = field(default_factory=set)  # the domains that spoke on it
+    current: Seen | None = None
     rests: dict[bool, bytes] = field(default_factory=lambda: {True: b"", False: b""})
 
 
@@ -52,6 +73,7 @@ class Tap:
     def __init__(self, listen: tuple[str, int], target: tuple[str, int]):
         self.listen, self.target = listen, target
         self.seen: dict[str, list[Seen]] = {}
+        self.signs: list[Seen] = []  # presence, and subjects of rooms, which end the answer to a join
         self.streams: list[Stream] = []
         self._server = None
         self._tasks: set[asyncio.Task] = set()
@@ -72,8 +94,8 @@ class Tap:
         return self.seen.get(token, [])
 
     def forget(self):
-        """Forgets what was seen; streams go on."""
-        self.seen.clear()
+        """Forgets the signs; messages are asked for in later rounds too, and streams go on."""
+        self.signs.clear()
 
     async def _accepted(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter):
         try:
@@ -123,8 +145,43 @@ class Tap:
             elif piece["enable"]:
                 stream.is_managed, stream.stanzas = True, 0
             elif piece["stanza"]:
-                stream.stanzas += 1
-            elif piece["token"]:
-                token = piece["token"].decode()
-                place = stream.stanzas if stream.is_managed else 0
-                self.seen.setdefault(token, []).append(Seen(token, time.monotonic(), stream, place))
+                self._begin(piece, stream)
+            elif stream.current:
+                self._add(piece, stream.current)
+
+    def _begin(self, piece: re.Match, stream: Stream):
+        stream.stanzas += 1
+        values = attributes(piece["attributes"])
+        sender = values.get("from", "")
+        stream.senders.add(domain_of(sender))
+        stream.current = Seen(
+            piece["stanza"].decode(), sender, values.get("to", ""), values.get("type", ""), time.monotonic(), stream,
+            stream.stanzas if stream.is_managed else 0)
+        if stream.current.kind == "presence":
+            self.signs.append(stream.current)
+
+    def _add(self, piece: re.Match, seen: Seen):
+        if piece["token"]:
+            # An error is not the message that it answers.
+            if seen.type != "error":
+                seen.token = piece["token"].decode()
+                self.seen.setdefault(seen.token, []).append(seen)
+        elif piece["delay"]:
+            seen.is_delayed = True
+        elif piece["subject"]:
+            seen.is_subject = True
+            self.signs.append(seen)
+        elif piece["join"]:
+            seen.is_join = True
+        elif piece["history"] is not None:
+            seen.history = attributes(piece["history"])
+        elif piece["code"]:
+            seen.codes.add(int(piece["code"]))
+
+
+def attributes(text: bytes) -> dict[str, str]:
+    return {name.decode(): (one or other).decode() for name, one, other in ATTRIBUTE.findall(text)}
+
+
+def domain_of(address: str) -> str:
+    return address.split("/")[0].rpartition("@")[2]
