@@ -43,6 +43,7 @@ let package = Package(
         .target(name: "CShims"),
 
         // Pure: values and state machines; no event loop, clock, logger or file.
+        .target(name: "SeededRandom"),
         .target(name: "XMPP", dependencies: ["CExpat", nioCore]),
         .target(name: "ServerStreams", dependencies: ["XMPP", nioCore, deque]),
         .target(name: "Outbox", dependencies: ["XMPP", nioCore, deque]),
@@ -52,7 +53,9 @@ let package = Package(
 
         // I/O
         .target(name: "TLS", dependencies: ["XMPP", "ServerStreams", "COpenSSL", "CShims", nioCore]),
-        .target(name: "Transports", dependencies: ["XMPP", "Blocks", "TLS", nioCore, nioPosix, deque, logging]),
+        .target(
+            name: "Transports",
+            dependencies: ["XMPP", "SeededRandom", "Blocks", "TLS", nioCore, nioPosix, deque, logging]),
         .target(name: "Store", dependencies: ["XMPP", "Outbox", "CShims", nioCore, nioLocks, grdb, sqlite]),
         .target(
             name: "Admin",
@@ -69,7 +72,9 @@ let package = Package(
             ]),
         .target(
             name: "LinkSimulator",
-            dependencies: ["XMPP", "ServerStreams", "Outbox", "Blocks", "BridgeCore", nioCore, deque]),
+            dependencies: [
+                "XMPP", "SeededRandom", "ServerStreams", "Outbox", "Blocks", "BridgeCore", nioCore, deque,
+            ]),
         .executableTarget(name: "skywave-sim", dependencies: ["LinkSimulator", arguments]),
         .executableTarget(
             name: "skywave",
@@ -81,7 +86,8 @@ let package = Package(
         // Measurement
         .target(name: "CAllocationCounter", path: "Sources/Benchmarks/CAllocationCounter"),
         .target(
-            name: "SampleTraffic", dependencies: ["XMPP", nioCore], path: "Sources/Benchmarks/SampleTraffic"),
+            name: "SampleTraffic", dependencies: ["XMPP", "SeededRandom", nioCore],
+            path: "Sources/Benchmarks/SampleTraffic"),
         .executableTarget(
             name: "skywave-bench",
             dependencies: [
@@ -93,8 +99,9 @@ let package = Package(
             path: "Sources/Benchmarks/skywave-load"),
 
         // Tests
-        .target(name: "TestSupport", dependencies: ["XMPP", nioCore], path: "Tests/Support"),
-        .testTarget(name: "XMPPTests", dependencies: ["XMPP", "TestSupport", "SampleTraffic", nioCore]),
+        .target(name: "TestSupport", dependencies: ["XMPP", "SeededRandom", nioCore], path: "Tests/Support"),
+        .testTarget(
+            name: "XMPPTests", dependencies: ["XMPP", "SeededRandom", "TestSupport", "SampleTraffic", nioCore]),
         .testTarget(name: "ServerStreamsTests", dependencies: ["ServerStreams", "XMPP", "TLS", "TestSupport", nioCore]),
         .testTarget(name: "OutboxTests", dependencies: ["Outbox", "XMPP", "TestSupport", nioCore]),
         .testTarget(name: "BlocksTests", dependencies: ["Blocks", "XMPP", "TestSupport", "SampleTraffic", nioCore]),

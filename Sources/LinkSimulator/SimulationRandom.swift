@@ -1,20 +1,16 @@
+import SeededRandom
+
 /// The one source of chance in a simulation: SplitMix64. The same seed gives the same sequence in every process and on
 /// every machine; nothing of the standard library's own randomness or hashing takes part.
 package struct SimulationRandom: Sendable {
-    private var state: UInt64
+    private var generator: SplitMix64
 
     package init(seed: UInt64) {
-        state = seed
+        generator = SplitMix64(seed: seed)
     }
 
     /// 64 bits.
-    package mutating func next() -> UInt64 {
-        state &+= 0x9E37_79B9_7F4A_7C15
-        var mixed = state
-        mixed = (mixed ^ (mixed >> 30)) &* 0xBF58_476D_1CE4_E5B9
-        mixed = (mixed ^ (mixed >> 27)) &* 0x94D0_49BB_1331_11EB
-        return mixed ^ (mixed >> 31)
-    }
+    package mutating func next() -> UInt64 { generator.next() }
 
     /// A number from 0 up to, not including, `bound`. The bias of the multiplication is far below anything that counts here.
     package mutating func below(_ bound: Int) -> Int {

@@ -1,4 +1,5 @@
 package import NIOCore
+import SeededRandom
 
 /// How long to wait before dialling again: doubled after each failure, with jitter, between a minimum and a maximum.
 ///
@@ -7,13 +8,13 @@ package import NIOCore
 package struct LinkBackOff: Equatable, Sendable {
     private let minimum: Int64
     private let maximum: Int64
-    private var random: LinkRandom
+    private var random: SplitMix64
 
     /// - Parameter seed: start of the sequence of random numbers; equal seeds give equal waits.
     package init(minimum: TimeAmount, maximum: TimeAmount, seed: UInt64) {
         self.minimum = max(minimum.nanoseconds, 1)
         self.maximum = max(maximum.nanoseconds, self.minimum)
-        random = LinkRandom(seed: seed)
+        random = SplitMix64(seed: seed)
     }
 
     /// The wait after `failures` failures in a row, 0 after a connection that had worked: at most twice the minimum at

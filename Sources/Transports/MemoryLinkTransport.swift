@@ -1,5 +1,6 @@
 import DequeModule
 package import NIOCore
+import SeededRandom
 package import XMPP
 
 /// Two ends of a link in memory, for tests of what stands above a transport: no sockets, but delay and faults.
@@ -44,7 +45,7 @@ package final class MemoryLinkTransport: LinkTransport {
     private var isPaused = false
     private var inFlight: [Stanza]?
     private var blockInFlight: ByteBuffer?
-    private var random: LinkRandom
+    private var random: SplitMix64
     /// Counts connections, so that what belongs to an older one is recognised.
     private var generation: UInt64 = 0
     private var arrived: Deque<LinkEvent> = []
@@ -66,7 +67,7 @@ package final class MemoryLinkTransport: LinkTransport {
 
     private init(eventLoop: any EventLoop, peer: String, seed: UInt64) {
         self.eventLoop = eventLoop
-        random = LinkRandom(seed: seed)
+        random = SplitMix64(seed: seed)
         status = LinkStatus(peer: peer, state: .stopped, since: eventLoop.now)
     }
 

@@ -1,21 +1,17 @@
+import SeededRandom
+
 /// A random number generator whose whole sequence follows from its seed (SplitMix64).
 ///
 /// Tests print the seed with a failure, so that the failing case can be run again. The sequence does not depend
 /// on the process, unlike Swift's own hashing and `SystemRandomNumberGenerator`.
 package struct SeededGenerator: RandomNumberGenerator, Sendable {
-    private var state: UInt64
+    private var generator: SplitMix64
 
     package init(seed: UInt64) {
-        state = seed
+        generator = SplitMix64(seed: seed)
     }
 
-    package mutating func next() -> UInt64 {
-        state &+= 0x9E37_79B9_7F4A_7C15
-        var mixed = state
-        mixed = (mixed ^ (mixed >> 30)) &* 0xBF58_476D_1CE4_E5B9
-        mixed = (mixed ^ (mixed >> 27)) &* 0x94D0_49BB_1331_11EB
-        return mixed ^ (mixed >> 31)
-    }
+    package mutating func next() -> UInt64 { generator.next() }
 }
 
 extension SeededGenerator {

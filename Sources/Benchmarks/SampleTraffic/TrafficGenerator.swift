@@ -1,3 +1,5 @@
+import SeededRandom
+
 /// What a generated stanza is.
 package enum SampleKind: Sendable, CaseIterable {
     case chat, receipt, chatMarker, chatState, groupchat, presence, unavailable, roomPresence, iq
