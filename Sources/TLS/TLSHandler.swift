@@ -17,7 +17,7 @@ package final class TLSHandler: ChannelDuplexHandler, RemovableChannelHandler {
     package typealias OutboundIn = ByteBuffer
     package typealias OutboundOut = ByteBuffer
 
-    private enum State {
+    enum State {
         /// Not active yet.
         case idle
         /// No plain byte passes in either direction. Can become `established` or `closing`.
@@ -29,21 +29,21 @@ package final class TLSHandler: ChannelDuplexHandler, RemovableChannelHandler {
         case closing
     }
 
-    private struct PendingWrite {
+    struct PendingWrite {
         let bytes: ByteBuffer
         let promise: EventLoopPromise<Void>?
     }
 
-    private let context: TLSContext
+    let context: TLSContext
     private let serverName: String?
     private let identityName: String?
     /// What was read in the clear beyond the end of the negotiation: it belongs to TLS.
     private var initialBytes: ByteBuffer?
-    private var connection: TLSConnection?
-    private var state = State.idle
-    private var pending = MarkedCircularBuffer<PendingWrite>(initialCapacity: 4)
-    private var pendingBytes = 0
-    private var isOutputClosed = false
+    private(set) var connection: TLSConnection?
+    private(set) var state = State.idle
+    var pending = MarkedCircularBuffer<PendingWrite>(initialCapacity: 4)
+    var pendingBytes = 0
+    private(set) var isOutputClosed = false
     private var isInputClosed = false
     /// The channel is going to be closed as soon as what is left was written.
     private var isSendingLast = false
@@ -284,93 +284,6 @@ package final class TLSHandler: ChannelDuplexHandler, RemovableChannelHandler {
         TLSError(.truncated, "\(self.serverName ?? "the peer") cut the connection without a TLS close_notify")
     }
 
-    // MARK: Writing
-
-    package func write(context: ChannelHandlerContext, data: NIOAny, promise: EventLoopPromise<Void>?) {
-        let bytes = self.unwrapOutboundIn(data)
-        if case .closing = self.state {
-            promise?.fail(TLSError(.closed, "the connection is closed"))
-            return
-        }
-        guard !self.isOutputClosed else {
-            promise?.fail(ChannelError.outputClosed)
-            return
-        }
-        self.pending.append(PendingWrite(bytes: bytes, promise: promise))
-        self.pendingBytes += bytes.readableBytes
-        if case .established = self.state { return }
-        let limit = self.context.configuration.pendingBytesLimit
-        if self.pendingBytes > limit {
-            self.fail(
-                TLSError(.bufferFull, "more than \(limit) bytes were written before the TLS handshake was done"),
-                context)
-        }
-    }
-
-    package func flush(context: ChannelHandlerContext) {
-        self.pending.mark()
-        guard case .established = self.state else { return }
-        self.encryptPending(context)
-    }
-
-    /// Encrypts everything up to the last flush. Writes that fit into one record together share it.
-    private func encryptPending(_ context: ChannelHandlerContext) {
-        var hasWritten = false
-        do throws(TLSError) {
-            while self.pending.hasMark, let first = self.takePending() {
-                var promise = first.promise
-                var joined: ByteBuffer?
-                while self.pending.hasMark, let next = self.pending.first {
-                    let count = (joined ?? first.bytes).readableBytes
-                    guard count + next.bytes.readableBytes <= TLSConnection.recordBytes else { break }
-                    _ = self.takePending()
-                    joined = joined ?? context.channel.allocator.buffer(capacity: TLSConnection.recordBytes)
-                    if joined?.readableBytes == 0 { joined?.writeImmutableBuffer(first.bytes) }
-                    joined?.writeImmutableBuffer(next.bytes)
-                    promise = Self.joined(promise, next.promise)
-                }
-                do throws(TLSError) {
-                    guard let connection = self.connection else { throw TLSError(.closed, "the connection is closed") }
-                    try connection.write(joined ?? first.bytes)
-                } catch {
-                    promise?.fail(error)
-                    throw error
-                }
-                hasWritten = true
-                let ciphertext = self.connection?.takeCiphertext(context.channel.allocator) ?? ByteBuffer()
-                context.write(self.wrapOutboundOut(ciphertext), promise: promise)
-            }
-        } catch {
-            self.fail(error, context)
-            return
-        }
-        if hasWritten { context.flush() }
-    }
-
-    private func takePending() -> PendingWrite? {
-        guard let write = self.pending.popFirst() else { return nil }
-        self.pendingBytes -= write.bytes.readableBytes
-        return write
-    }
-
-    /// One promise whose outcome becomes that of both.
-    private static func joined(
-        _ first: EventLoopPromise<Void>?, _ second: EventLoopPromise<Void>?
-    ) -> EventLoopPromise<Void>? {
-        guard let first else { return second }
-        first.futureResult.cascade(to: second)
-        return first
-    }
-
-    private func sendCiphertext(_ context: ChannelHandlerContext) {
-        guard let ciphertext = self.connection?.takeCiphertext(context.channel.allocator) else { return }
-        context.writeAndFlush(self.wrapOutboundOut(ciphertext), promise: nil)
-    }
-
-    private func failPending(_ error: any Error) {
-        while let write = self.takePending() { write.promise?.fail(error) }
-    }
-
     // MARK: Closing
 
     package func close(context: ChannelHandlerContext, mode: CloseMode, promise: EventLoopPromise<Void>?) {
@@ -406,7 +319,7 @@ package final class TLSHandler: ChannelDuplexHandler, RemovableChannelHandler {
     }
 
     /// Ends TLS for good: what was decrypted stays delivered, the alert goes out, the channel is closed.
-    private func fail(_ error: TLSError, _ context: ChannelHandlerContext) {
+    func fail(_ error: TLSError, _ context: ChannelHandlerContext) {
         if case .closing = self.state { return }
         self.state = .closing
         self.failPending(error)
