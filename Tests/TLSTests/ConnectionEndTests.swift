@@ -8,18 +8,14 @@ import Testing
 
 @Suite("TLS: ends, damage and garbage")
 struct ConnectionEndTests {
-    let authority: TestAuthority
-    let client: TLSContext
-    let server: TLSContext
+    let ends: TestEnds
 
     init() throws {
-        self.authority = try TestAuthority()
-        self.client = try TLSContext(.testClient(self.authority.trust))
-        self.server = try TLSContext(.testServer(try self.authority.identity("hq.example")))
+        self.ends = try TestEnds()
     }
 
     private func wire() throws -> Wire {
-        try Wire(client: .client(self.client, serverName: "hq.example"), server: .server(self.server))
+        try Wire(client: self.ends.client(), server: self.ends.server())
     }
 
     private func establishedWire() throws -> Wire {

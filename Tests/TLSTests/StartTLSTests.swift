@@ -6,14 +6,10 @@ import Testing
 
 @Suite("TLS in the middle of a stream (STARTTLS)")
 struct StartTLSTests {
-    let authority: TestAuthority
-    let client: TLSContext
-    let server: TLSContext
+    let ends: TestEnds
 
     init() throws {
-        self.authority = try TestAuthority()
-        self.client = try TLSContext(.testClient(self.authority.trust))
-        self.server = try TLSContext(.testServer(try self.authority.identity("hq.example")))
+        self.ends = try TestEnds()
     }
 
     /// Two ends that spoke in the clear up to `<proceed/>`.
@@ -33,10 +29,10 @@ struct StartTLSTests {
     @Test("the handshake starts when the handler is added, and the stream goes on encrypted", arguments: [1, Int.max])
     func midStream(pieces: Int) throws {
         let wire = try self.negotiated()
-        try self.add(.server(self.server), to: wire.server)
+        try self.add(self.ends.server(), to: wire.server)
         try wire.run()
         #expect(wire.client.recorder.text == "<proceed/>")
-        try self.add(.client(self.client, serverName: "hq.example"), to: wire.client)
+        try self.add(self.ends.client(), to: wire.client)
         wire.client.send("<stream/>")
         try wire.run(pieces: pieces)
         #expect(wire.server.recorder.text == "<starttls/><stream/>")
@@ -51,11 +47,11 @@ struct StartTLSTests {
     func leftover(count: Int) throws {
         let wire = try self.negotiated()
         try wire.run()
-        try self.add(.client(self.client, serverName: "hq.example"), to: wire.client)
+        try self.add(self.ends.client(), to: wire.client)
         wire.client.send("<stream/>")
         var hello = try wire.takeFlight(from: wire.client)
         let early = hello.readSlice(length: min(count, hello.readableBytes))
-        try self.add(.server(self.server, initialBytes: early), to: wire.server)
+        try self.add(self.ends.server(initialBytes: early), to: wire.server)
         if hello.readableBytes > 0 { try wire.server.channel.writeInbound(hello) }
         try wire.run()
         #expect(wire.server.recorder.text == "<starttls/><stream/>")
@@ -67,14 +63,14 @@ struct StartTLSTests {
         let injected = ByteBuffer(string: "<message from='evil.example' to='hq.example'/>")
         // In the read that carried <starttls/>.
         let sameRead = try self.negotiated()
-        try self.add(.server(self.server, initialBytes: injected), to: sameRead.server)
+        try self.add(self.ends.server(initialBytes: injected), to: sameRead.server)
         #expect(sameRead.server.recorder.error?.code == .notTLS)
         #expect(sameRead.server.recorder.text == "<starttls/>")
         #expect(!sameRead.server.channel.isActive)
 
         // In a read of its own.
         let ownRead = try self.negotiated()
-        try self.add(.server(self.server), to: ownRead.server)
+        try self.add(self.ends.server(), to: ownRead.server)
         try ownRead.server.channel.writeInbound(injected)
         #expect(ownRead.server.recorder.error?.code == .notTLS)
         #expect(ownRead.server.recorder.text == "<starttls/>")
@@ -82,15 +78,15 @@ struct StartTLSTests {
         // The server's side of it: in front of the server's first flight, read with <proceed/>.
         let toClient = try self.negotiated()
         try toClient.run()
-        try self.add(.client(self.client, serverName: "hq.example", initialBytes: injected), to: toClient.client)
+        try self.add(self.ends.client(initialBytes: injected), to: toClient.client)
         #expect(toClient.client.recorder.error?.code == .notTLS)
         #expect(toClient.client.recorder.text == "<proceed/>")
 
         // Between two flights of a real handshake.
         let between = try self.negotiated()
         try between.run()
-        try self.add(.server(self.server), to: between.server)
-        try self.add(.client(self.client, serverName: "hq.example"), to: between.client)
+        try self.add(self.ends.server(), to: between.server)
+        try self.add(self.ends.client(), to: between.client)
         try between.carry(from: between.client, to: between.server)
         try between.server.channel.writeInbound(injected)
         #expect(between.server.recorder.errors.count == 1)
@@ -100,7 +96,7 @@ struct StartTLSTests {
 
     @Test("a handler that is taken out fails what waits")
     func removal() throws {
-        let wire = try Wire(client: .client(self.client, serverName: "hq.example"), server: nil)
+        let wire = try Wire(client: self.ends.client(), server: nil)
         let write = wire.client.send("<stream/>")
         let handler = try wire.client.channel.pipeline.syncOperations.handler(type: TLSHandler.self)
         let removal = wire.client.channel.pipeline.syncOperations.removeHandler(handler)

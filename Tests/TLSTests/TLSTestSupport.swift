@@ -80,6 +80,27 @@ struct TestAuthority {
     }
 }
 
+/// Both ends of a connection to hq.example, whose certificate the client believes.
+struct TestEnds {
+    let authority: TestAuthority
+    private let clientContext: TLSContext
+    private let serverContext: TLSContext
+
+    init() throws {
+        self.authority = try TestAuthority()
+        self.clientContext = try TLSContext(.testClient(self.authority.trust))
+        self.serverContext = try TLSContext(.testServer(try self.authority.identity("hq.example")))
+    }
+
+    func client(initialBytes: ByteBuffer? = nil) -> TLSHandler {
+        .client(self.clientContext, serverName: "hq.example", initialBytes: initialBytes)
+    }
+
+    func server(initialBytes: ByteBuffer? = nil) -> TLSHandler {
+        .server(self.serverContext, initialBytes: initialBytes)
+    }
+}
+
 /// The last handler of a test channel: keeps everything that comes out of TLS.
 final class Recorder: ChannelInboundHandler {
     typealias InboundIn = ByteBuffer
