@@ -84,7 +84,7 @@ struct CertificateStoreTests {
             for name in ["hq.example", "*.hq.example"] {
                 _ = try store.ensureLeaf(for: try #require(DomainPattern(name)), days: 30, renews: false)
             }
-            let text = ConfigurationTests.site(directory).replacing(
+            let text = TestConfiguration.site(directory).replacing(
                 "tls = { mode = \"off\" }",
                 with: "tls = { certificates = \"\(directory)\", ca = \"\(directory)/ca.crt\" }")
             let configuration = try SiteConfiguration.parse(text, file: "\(directory)/site.toml")
