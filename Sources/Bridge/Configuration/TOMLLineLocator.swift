@@ -141,18 +141,8 @@ extension TOMLLineLocator {
             guard let byte = current else { return nil }
             if byte == UInt8(ascii: "\"") || byte == UInt8(ascii: "'") { return scanString() }
             let start = position
-            while let byte = current, isBareKeyByte(byte) { advance() }
+            while let byte = current, TOMLPath.isBare(byte) { advance() }
             return start == position ? nil : String(decoding: text[start..<position], as: UTF8.self)
-        }
-
-        func isBareKeyByte(_ byte: UInt8) -> Bool {
-            switch byte {
-            case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "A")...UInt8(ascii: "Z"),
-                UInt8(ascii: "0")...UInt8(ascii: "9"), UInt8(ascii: "_"), UInt8(ascii: "-"):
-                true
-            default:
-                false
-            }
         }
 
         mutating func scanKeyAndValue(in table: TOMLPath, depth: Int) -> Bool {
