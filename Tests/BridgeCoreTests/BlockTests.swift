@@ -15,10 +15,6 @@ import XMPP
         return DurablePeer(policy, seed: 9)
     }
 
-    private func commitAll(_ peer: DurablePeer) {
-        while peer.take() { while !peer.pending.isEmpty { peer.commit() } }
-    }
-
     private func label(_ name: String) -> String {
         "<securitylabel xmlns='urn:xmpp:sec-label:0'><label><l xmlns='urn:x'>\(name)</l></label></securitylabel>"
     }

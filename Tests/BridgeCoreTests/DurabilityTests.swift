@@ -15,10 +15,6 @@ import XMPP
         return DurablePeer(policy, seed: 9)
     }
 
-    private func commitAll(_ peer: DurablePeer) {
-        while peer.take() { while !peer.pending.isEmpty { peer.commit() } }
-    }
-
     @Test func `nothing is acknowledged, sent or delivered before its batch is committed`() throws {
         let pair = PeerPair(seed: 1)
         pair.connect()

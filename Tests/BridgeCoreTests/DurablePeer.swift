@@ -166,3 +166,8 @@ final class DurablePeer {
         return isDone
     }
 }
+
+/// Commits everything that the machine has to say, and what follows from it.
+func commitAll(_ peer: DurablePeer) {
+    while peer.take() { while !peer.pending.isEmpty { peer.commit() } }
+}

@@ -15,10 +15,6 @@ import XMPP
         return DurablePeer(policy, seed: 9)
     }
 
-    private func commitAll(_ peer: DurablePeer) {
-        while peer.take() { while !peer.pending.isEmpty { peer.commit() } }
-    }
-
     @Test func `what expires while nothing can be committed is answered with the commit that ends it, once`() throws {
         let peer = peer()
         peer.send(try message("old"))

@@ -1,18 +1,7 @@
-import NIOCore
+import TestSupport
 import XMPP
 
-/// Reads one stanza from XML text, as it comes on a server-to-server stream.
-func stanza(_ xml: String) throws -> Stanza {
-    let reader = StreamReader(limits: .local, root: .implicit(XMLNamespace.server))
-    var bytes = ByteBuffer(string: xml)
-    reader.read(&bytes)
-    guard case .stanza(let stanza)? = reader.nextEvent() else { throw NoStanza(xml: xml) }
-    return stanza
-}
-
-struct NoStanza: Error {
-    var xml: String
-}
+func stanza(_ xml: String) throws -> Stanza { try StanzaText.read(xml) }
 
 func message(_ body: String, from: String = "romeo@montague.example/1", to: String = "juliet@capulet.example") throws
     -> Stanza
