@@ -11,7 +11,6 @@ import asyncio
 import json
 import logging
 import shutil
-import signal
 import sys
 import time
 import traceback
@@ -20,6 +19,7 @@ from pathlib import Path
 from lab.checks import CHECKS
 from lab.client import CheckFailed
 from lab.federation import Federation
+from lab.processes import run_until_signalled
 from lab.variants import VARIANTS
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -113,19 +113,7 @@ def main() -> int:
     parser.add_argument("--verbose", action="store_true", help="servers and bridges log at their finest level")
     options = parser.parse_args()
     logging.basicConfig(level=logging.CRITICAL)
-    # A test runner may have blocked SIGTERM, and what is blocked here stays blocked in every daemon.
-    signal.pthread_sigmask(signal.SIG_SETMASK, [])
-
-    async def interruptible() -> int:
-        task = asyncio.current_task()
-        for number in (signal.SIGTERM, signal.SIGINT):
-            asyncio.get_running_loop().add_signal_handler(number, task.cancel)
-        return await (serve(options) if options.serve else run_all(options))
-
-    try:
-        return asyncio.run(interruptible())
-    except asyncio.CancelledError:
-        return 130
+    return run_until_signalled(lambda: serve(options) if options.serve else run_all(options))
 
 
 if __name__ == "__main__":

@@ -15,7 +15,6 @@ import asyncio
 import json
 import logging
 import random
-import signal
 import shutil
 import sys
 import time
@@ -28,7 +27,7 @@ import slixmpp
 from lab.client import Client, CheckFailed
 from lab.federation import Federation, Site
 from lab.ledger import Ledger, Verdict
-from lab.processes import LabError
+from lab.processes import LabError, run_until_signalled
 from lab.rooms import ROOM_CHARGES, Occupant, RoomLedger
 from lab.tap import Tap
 from lab.variants import Variant
@@ -405,18 +404,8 @@ def main() -> int:
     parser.add_argument("--verbose", action="store_true")
     options = parser.parse_args()
     logging.basicConfig(level=logging.CRITICAL)
-    signal.pthread_sigmask(signal.SIG_SETMASK, [])
-
-    async def interruptible() -> int:
-        task = asyncio.current_task()
-        for number in (signal.SIGTERM, signal.SIGINT):
-            asyncio.get_running_loop().add_signal_handler(number, task.cancel)
-        return await run(options)
-
     try:
-        return asyncio.run(interruptible())
-    except asyncio.CancelledError:
-        return 130
+        return run_until_signalled(lambda: run(options))
     except Exception:
         traceback.print_exc()
         return 1

@@ -17,6 +17,23 @@ class LabError(Exception):
     """The lab itself failed: a daemon did not start, or ended by itself."""
 
 
+def run_until_signalled(main: Callable[[], Awaitable[int]]) -> int:
+    """Runs a program of the lab; its exit status. SIGTERM and SIGINT cancel it, so that it stops what it started."""
+    # A test runner may have blocked SIGTERM, and what is blocked here stays blocked in every daemon.
+    signal.pthread_sigmask(signal.SIG_SETMASK, [])
+
+    async def interruptible() -> int:
+        task = asyncio.current_task()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            asyncio.get_running_loop().add_signal_handler(number, task.cancel)
+        return await main()
+
+    try:
+        return asyncio.run(interruptible())
+    except asyncio.CancelledError:
+        return 130
+
+
 def _die_with_parent():
     _libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
 
