@@ -134,6 +134,7 @@ let package = Package(
 
 // Fuzz entry points link libFuzzer's own `main`, so they exist only when `make fuzz` asks for them.
 if ProcessInfo.processInfo.environment["SKYWAVE_FUZZ"] != nil {
+    package.targets.append(.target(name: "FuzzDriver", path: "Tests/Fuzz/Driver"))
     for (name, dependencies) in [
         ("FuzzXMLReader", ["XMPP", "TestSupport"]), ("FuzzLinkReader", ["XMPP", "Blocks", "TestSupport"]),
         ("FuzzBlockReader", ["XMPP", "Blocks", "TestSupport"]),
@@ -142,7 +143,7 @@ if ProcessInfo.processInfo.environment["SKYWAVE_FUZZ"] != nil {
     where FileManager.default.fileExists(atPath: "\(Context.packageDirectory)/Tests/Fuzz/\(name)") {
         package.targets.append(
             .executableTarget(
-                name: name, dependencies: dependencies + [nioCore], path: "Tests/Fuzz/\(name)",
+                name: name, dependencies: dependencies + ["FuzzDriver", nioCore], path: "Tests/Fuzz/\(name)",
                 swiftSettings: [.unsafeFlags(["-sanitize=fuzzer", "-parse-as-library"])],
                 linkerSettings: [.unsafeFlags(["-sanitize=fuzzer"])]))
     }
