@@ -74,6 +74,7 @@ package enum PeerEvent: String, CaseIterable, Sendable {
     // What could not be read, and was set aside.
     case poison = "stanza on the link set aside because it could not be read"
     case unreadableRow = "row of the journal set aside because it could not be read"
+    case setAsideDropped = "stanza set aside that the operator dropped"
     // The link protocol.
     case linkHistoryRefused = "link history that the other side does not have"
     case linkPeerRestored = "peer that began a new epoch"
@@ -98,9 +99,9 @@ package enum PeerEvent: String, CaseIterable, Sendable {
         case .foreignRecipient, .localNotAStanza, .localMissingAddress, .localForeignSender, .localForeignRecipient,
             .malformedIQ, .answerDiscarded, .requestTableFull, .roomErrorSuppressed, .ghostRemoved, .roomStanzaLost, .oversize,
             .outboxFull, .expired, .expiredInInbox, .inDoubt, .sentTooOften, .lostAtShutdown, .undeliverable, .bounceBudgetSpent,
-            .cancelled, .journalStalled, .inboxFull, .poison, .unreadableRow, .linkHistoryRefused, .linkPeerRestored,
-            .linkSelfRestored, .linkDuplicateBlock, .linkDuplicateStanza, .linkLateBlock, .linkGap, .linkBlockRepeated,
-            .linkNumbersSkipped, .linkDamagedBlock, .linkFailed:
+            .cancelled, .journalStalled, .inboxFull, .poison, .unreadableRow, .setAsideDropped, .linkHistoryRefused,
+            .linkPeerRestored, .linkSelfRestored, .linkDuplicateBlock, .linkDuplicateStanza, .linkLateBlock, .linkGap,
+            .linkBlockRepeated, .linkNumbersSkipped, .linkDamagedBlock, .linkFailed:
             nil
         }
     }

@@ -290,7 +290,7 @@ extension PeerStateMachine {
         let time = clock.milliseconds(now)
         journal.add(.put(.poison, id: ids.poison, .bytes(PoisonList.row(bytes, reason: reason)), time: time))
         let entry = PeerStatus.Poison(id: ids.poison, bytes: bytes.count, reason: reason, since: time)
-        if let old = poison.add(entry) { journal.remove(.poison, id: old) }
+        if let old = poison.add(entry, content: bytes) { journal.remove(.poison, id: old) }
     }
 
     private mutating func acknowledged(_ lane: Lane, through number: UInt64) {

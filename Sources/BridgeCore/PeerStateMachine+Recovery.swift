@@ -10,6 +10,11 @@ extension PeerStateMachine {
     mutating func recover(_ recovered: RecoveredPeer, now: NIODeadline) {
         let reader = StanzaReader()
         if let known = PeerIDs(recovered.values[.counters]) { ids = known }
+        // First, so that what is set aside now is the newest.
+        for row in recovered[.poison] {
+            ids.poison = max(ids.poison, row.id)
+            if let old = poison.restore(row) { journal.remove(.poison, id: old) }
+        }
         recoverOutbox(recovered, reader, now: now)
         inbox.idsUsed(through: ids.inbox)
         for row in recovered[.inbox] {
@@ -38,10 +43,6 @@ extension PeerStateMachine {
             let words = JournalWords.decode(row.payload)
             fingerprints.restore(id: row.id, count: words.count)
             suspects += words
-        }
-        for row in recovered[.poison] {
-            ids.poison = max(ids.poison, row.id)
-            if let old = poison.add(PoisonList.entry(row)) { journal.remove(.poison, id: old) }
         }
     }
 

@@ -76,6 +76,24 @@ extension PeerStateMachine {
         return outbox.inOrder().first { $0.entry.id == outboxID }?.entry.stanza
     }
 
+    /// What was set aside because it could not be read, oldest first.
+    package func setAside(now: NIODeadline) -> [SetAside] {
+        let time = clock.milliseconds(now)
+        return poison.entries.map { entry in
+            SetAside(
+                status: entry, content: poison.content(of: entry.id), age: time > entry.since ? time - entry.since : 0)
+        }
+    }
+
+    /// The operator has seen what was set aside and needs it no more; false when there is no such thing.
+    package mutating func dropSetAside(_ id: UInt64, now: NIODeadline) -> Bool {
+        guard poison.remove(id) else { return false }
+        count(.setAsideDropped)
+        journal.remove(.poison, id: id)
+        settle(now: now)
+        return true
+    }
+
     /// What waits for the link, first what leaves first, at most `limit` of it.
     package mutating func queueEntries(limit: Int, now: NIODeadline) -> [QueueEntry] {
         let time = clock.milliseconds(now)

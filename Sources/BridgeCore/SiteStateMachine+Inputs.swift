@@ -166,6 +166,16 @@ extension SiteStateMachine {
         return peers[peer].machine.cancel(id, now: now)
     }
 
+    /// What a peer sent, or the journal held, and nobody could read; oldest first.
+    package func setAside(peer: Int, now: NIODeadline) -> [SetAside] { peers[peer].machine.setAside(now: now) }
+
+    /// Ends something that was set aside; false when there is no such thing.
+    package mutating func dropSetAside(peer: Int, _ id: UInt64, now: NIODeadline) -> Bool {
+        self.now = now
+        defer { mark(peers[peer]) }
+        return peers[peer].machine.dropSetAside(id, now: now)
+    }
+
     /// The agreements were changed, as far as a running site can change them. In the order of the configuration.
     package mutating func reloaded(_ policies: [PeerPolicy], now: NIODeadline) {
         self.now = now
