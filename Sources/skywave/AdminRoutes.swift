@@ -23,6 +23,17 @@ enum AdminRoutes {
             queueRoute(running, "/queue.txt") { .text($0.text) },
             stanzaRoute(running, "/queue/stanza") { .json($0.json(withBody: $1).text + "\n") },
             stanzaRoute(running, "/queue/stanza.txt") { .text($0.text(withBody: $1)) },
+            setAsideRoute(running, "/queue/aside") { .json($0.json.text + "\n") },
+            setAsideRoute(running, "/queue/aside.txt") { .text($0.text) },
+            oneSetAsideRoute(running, "/queue/aside/stanza") { .json($0.json(withBody: $1).text + "\n") },
+            oneSetAsideRoute(running, "/queue/aside/stanza.txt") { .text($0.text(withBody: $1)) },
+            AdminRoute(.post, path: "/queue/drop-aside") { request in
+                try await answer(running) { site in
+                    guard let (peer, id) = name(request) else { return wrongUse }
+                    let outcome = try await site.dropSetAside(peer: peer, id: id)
+                    return .text(outcome.sentence + "\n", status: outcome.status)
+                }
+            },
             AdminRoute(.post, path: "/queue/cancel") { request in
                 try await answer(running) { site in
                     guard let (peer, id) = name(request) else { return wrongUse }
@@ -64,9 +75,36 @@ enum AdminRoutes {
                 let bounded = min(max(limit, 1), QueueReport.maximumLimit)
                 let report = try await site.queue(peer: request["peer"], limit: bounded)
                 if request["peer"] != nil, report.peers.isEmpty {
-                    return .text("There is no such peer; skywave status lists them.\n", status: 404)
+                    return noSuchPeer
                 }
                 return form(report)
+            }
+        }
+    }
+
+    private static let noSuchPeer = AdminAnswer.text("There is no such peer; skywave status lists them.\n", status: 404)
+
+    private static func setAsideRoute(
+        _ running: RunningSiteBox, _ path: String, _ form: @escaping @Sendable (SetAsideList) -> AdminAnswer
+    ) -> AdminRoute {
+        AdminRoute(path: path) { request in
+            try await answer(running) { site in
+                let list = try await site.setAside(peer: request["peer"])
+                return request["peer"] != nil && list.peers.isEmpty ? noSuchPeer : form(list)
+            }
+        }
+    }
+
+    private static func oneSetAsideRoute(
+        _ running: RunningSiteBox, _ path: String, _ form: @escaping @Sendable (SetAsideReport, Bool) -> AdminAnswer
+    ) -> AdminRoute {
+        AdminRoute(path: path) { request in
+            try await answer(running) { site in
+                guard let (peer, id) = name(request) else { return wrongUse }
+                guard let report = try await site.setAside(peer: peer, id: id) else {
+                    return .text("Nothing with this id is set aside; skywave queue aside lists what is.\n", status: 404)
+                }
+                return form(report, request["body"] == "1")
             }
         }
     }

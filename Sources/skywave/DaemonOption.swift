@@ -47,7 +47,7 @@ struct DaemonOption: ParsableArguments {
         let site = try configuration.load()
         do {
             guard let text = try stored(site) else {
-                Terminal.error("no such peer, or no such stanza waits in the journal of the stopped bridge")
+                Terminal.error("no such peer, or no such stanza in the journal of the stopped bridge")
                 throw ExitCode.failure
             }
             Terminal.output(text.trimmed)

@@ -6,9 +6,9 @@ import Store
 
 struct Queue: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
-        abstract: "Shows what waits for the links, and takes a stanza out.",
-        discussion: "list and show also work while the bridge is stopped: then they read its journal.",
-        subcommands: [List.self, Show.self, Cancel.self], defaultSubcommand: List.self)
+        abstract: "Shows what waits for the links, and takes a stanza out; and what was set aside.",
+        discussion: "list, show and aside also work while the bridge is stopped: then they read its journal.",
+        subcommands: [List.self, Show.self, Cancel.self, Aside.self, DropAside.self], defaultSubcommand: List.self)
 
     struct List: AsyncParsableCommand {
         static let configuration = CommandConfiguration(

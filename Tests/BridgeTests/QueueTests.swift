@@ -1,7 +1,5 @@
 import Bridge
-import Logging
 import NIOCore
-import NIOPosix
 import Outbox
 import TestSupport
 import Testing
@@ -11,36 +9,8 @@ import XMPP
 
 /// `skywave queue`, from a running bridge and from the journal of a stopped one.
 @Suite(.timeLimit(.minutes(1))) struct QueueTests {
-    private let quiet = Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
-
-    /// A site whose peer is not there, and its server.
-    private func withLonelySite(
-        _ body: (RunningSite, MiniServer, SiteConfiguration) async throws -> Void
-    ) async throws {
-        try await TemporaryDirectory.with { directory in
-            let group = MultiThreadedEventLoopGroup(numberOfThreads: 1)
-            let server = try await MiniServer.start(on: group)
-            let configuration = try TwoSites.configuration(
-                "alpha", "bravo", server.port, directory, "journal = { mode = \"durable\" }\n", "skywave",
-                "connect = \"127.0.0.1:1\"\n")
-            let site = try await RunningSite.start(configuration, on: group.next(), logger: quiet)
-            if let address = site.localAddresses.first { server.connect(to: address) }
-            let result: Result<Void, any Error>
-            do {
-                try await body(site, server, configuration)
-                result = .success(())
-            } catch {
-                result = .failure(error)
-            }
-            await site.stop(within: .seconds(3))
-            await server.stop()
-            try await group.shutdownGracefully()
-            try result.get()
-        }
-    }
-
     @Test func `what waits is listed and shown, and a cancelled stanza comes back to its sender`() async throws {
-        try await withLonelySite { site, server, configuration in
+        try await LonelySite.with { site, server, configuration in
             for number in 0..<3 {
                 server.send(
                     Stanzas.message("romeo@alpha.example/a", "juliet@bravo.example", "secret", id: "m\(number)"))

@@ -30,6 +30,35 @@ extension RunningSite {
         }
     }
 
+    /// What was set aside because it could not be read.
+    ///
+    /// - Parameter peer: only of this one; nil for all.
+    package func setAside(peer: String?) async throws -> SetAsideList {
+        try await with { runtime in
+            let now = NIODeadline.now()
+            let peers = runtime.peers.filter { peer == nil || $0.configuration.name == peer }.map {
+                SetAsideList.Peer(
+                    name: $0.configuration.name, entries: runtime.site.setAside(peer: $0.number, now: now))
+            }
+            return SetAsideList(peers: peers, isStopped: false)
+        }
+    }
+
+    /// One thing that was set aside; nil when there is none.
+    package func setAside(peer: String, id: UInt64) async throws -> SetAsideReport? {
+        try await setAside(peer: peer).report(id)
+    }
+
+    /// Ends something that was set aside.
+    package func dropSetAside(peer: String, id: UInt64) async throws -> SetAsideDrop {
+        try await with { runtime in
+            guard let found = runtime.peers.first(where: { $0.configuration.name == peer }) else { return .unknownPeer }
+            let isDropped = runtime.site.dropSetAside(peer: found.number, id, now: .now())
+            runtime.endTurn()
+            return isDropped ? .dropped : .notThere
+        }
+    }
+
     /// Takes a stanza out of the queue; its sender is told.
     package func cancel(peer: String, id: UInt64) async throws -> QueueCancellation {
         try await with { runtime in
@@ -71,6 +100,25 @@ package enum QueueCancellation: Equatable, Sendable, CaseIterable {
     }
 }
 
+/// What became of the wish to end something that was set aside.
+package enum SetAsideDrop: Equatable, Sendable, CaseIterable {
+    case dropped
+    case notThere
+    case unknownPeer
+
+    /// One plain sentence.
+    package var sentence: String {
+        switch self {
+        case .dropped: "Dropped."
+        case .notThere: "Not dropped: nothing with this id is set aside; skywave queue aside lists what is."
+        case .unknownPeer: "Not dropped: there is no such peer; skywave status lists them."
+        }
+    }
+
+    /// HTTP status code.
+    package var status: Int { self == .dropped ? 200 : 404 }
+}
+
 /// The queues of a bridge that does not run, out of its journal, which is only read.
 package struct StoredQueues {
     private let site: SiteConfiguration
@@ -103,6 +151,16 @@ package struct StoredQueues {
         var machine = machine(configuration)
         return machine.queuedStanza(id).map { StanzaReport(peer: peer, id: id, stanza: $0) }
     }
+
+    /// What was set aside, and what of the journal the daemon would set aside when it starts.
+    package func setAside(peer: String?) -> SetAsideList {
+        let peers = site.peers.filter { peer == nil || $0.name == peer }.map {
+            SetAsideList.Peer(name: $0.name, entries: machine($0).setAside(now: now))
+        }
+        return SetAsideList(peers: peers, isStopped: true)
+    }
+
+    package func setAside(peer: String, id: UInt64) -> SetAsideReport? { setAside(peer: peer).report(id) }
 
     /// The machine that the daemon would build; what it wants done is not carried out.
     private func machine(_ peer: PeerConfiguration) -> PeerStateMachine {

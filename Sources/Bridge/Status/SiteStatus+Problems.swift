@@ -50,7 +50,8 @@ extension SiteStatus.Peer {
         if let newest = core.poison.last {
             problems.append(
                 "Set aside because it could not be read: \(SiteStatus.stanzas(core.poison.count)) from the peer, the newest "
-                    + "with \(newest.bytes) bytes (\(newest.reason)); compare the versions at both ends and report it.")
+                    + "with \(newest.bytes) bytes (\(newest.reason)); skywave queue aside --peer \(name) shows it; compare the versions at both ends and "
+                    + "report it.")
         }
         if link.state == .connected, let error = link.lastError { problems.append("Before this connection: " + error) }
         return problems

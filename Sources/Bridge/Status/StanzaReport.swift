@@ -14,30 +14,35 @@ package struct StanzaReport: Sendable {
 
     /// The header, and of the rest only what it is and how large.
     package func text(withBody: Bool) -> String {
-        var lines = ["stanza \(id) for peer \(peer)"]
-        var rows = header.map { ["  \($0):", TextTable.cell($1)] }
-        for child in children { rows.append(["  payload:", TextTable.cell("\(child.name) (\(child.namespace))")]) }
-        lines += TextTable.lines(rows)
-        if withBody {
-            var body = ""
-            LogEscape.appendText(stanza.text, to: &body)
-            return SiteStatus.escaped(lines) + body + "\n"
-        }
-        return SiteStatus.escaped(lines)
+        let lines = ["stanza \(id) for peer \(peer)"] + TextTable.lines(rows)
+        return SiteStatus.escaped(lines) + (withBody ? body : "")
     }
 
     package func json(withBody: Bool) -> JSONText {
         .object(
-            [("peer", .string(peer)), ("id", .count(id))] + header.map { ($0, .string($1)) }
-                + [
-                    (
-                        "payloads",
-                        .array(
-                            children.map {
-                                .object([("name", .string($0.name)), ("namespace", .string($0.namespace))])
-                            })
-                    )
-                ] + (withBody ? [("stanza", .string(stanza.text))] : []))
+            [("peer", .string(peer)), ("id", .count(id))] + members
+                + (withBody ? [("stanza", .string(stanza.text))] : []))
+    }
+
+    /// The header as rows of a table.
+    var rows: [[String]] {
+        header.map { ["  \($0):", TextTable.cell($1)] }
+            + children.map { ["  payload:", TextTable.cell("\($0.name) (\($0.namespace))")] }
+    }
+
+    /// The whole stanza on one line, with what people wrote.
+    var body: String {
+        var body = ""
+        LogEscape.appendText(stanza.text, to: &body)
+        return body + "\n"
+    }
+
+    /// The header for programs.
+    var members: [(String, JSONText)] {
+        let payloads = children.map { child in
+            JSONText.object([("name", .string(child.name)), ("namespace", .string(child.namespace))])
+        }
+        return header.map { ($0, .string($1)) } + [("payloads", .array(payloads))]
     }
 
     private var header: [(String, String)] {
