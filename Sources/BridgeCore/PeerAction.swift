@@ -12,8 +12,9 @@ package enum PeerAction: Equatable, Sendable {
     /// Give a stanza to the local server. `id` is its place in the inbox: say by `delivered` when the local server is
     /// responsible for it. Nil when there is no journal.
     case deliver(Stanza, id: UInt64?)
-    /// The stanza with this receipt is the bridge's own now, or was answered: it may be acknowledged (XEP-0198).
-    case handled(LocalReceipt)
+    /// The stanza with this receipt is the bridge's own now, or was answered: it may be acknowledged (XEP-0198). Refused: it was
+    /// never taken, so the same again is not a repeat.
+    case handled(LocalReceipt, isRefused: Bool)
     /// True: take nothing more from the link, the inbox is full. False: go on. On a link that speaks blocks the machine keeps
     /// what still comes.
     case holdLink(Bool)

@@ -63,7 +63,7 @@ extension PeerStateMachine {
     }
 
     private mutating func removeFromInbox(_ id: UInt64) -> Stanza? {
-        if let receipt = refusals.settled(id) { actions.append(.handled(receipt)) }
+        if let receipt = refusals.settled(id) { actions.append(.handled(receipt, isRefused: true)) }
         guard let removed = inbox.remove(id) else { return nil }
         if removed.isRecorded {
             journal.remove(.inbox, id: id)
@@ -103,11 +103,9 @@ extension PeerStateMachine {
     /// Errors that were given out while the journal took nothing, and that the local server has not got yet, become rows.
     mutating func recordRefusals() {
         guard refusals.hasUnwritten else { return }
-        for (id, fingerprint) in refusals.takeUnwritten(batch: journal.nextBatch) {
+        for id in refusals.takeUnwritten(batch: journal.nextBatch) {
             guard let (stanza, arrival) = inbox.recorded(id) else { continue }
             journal.put(.inbox, id: id, stanza, time: arrival)
-            // With the error durable, the stanza must not be taken after all when the server sends it again.
-            if let fingerprint { fingerprints.add(fingerprint) }
         }
     }
 

@@ -11,15 +11,16 @@ extension PeerStateMachine {
     package mutating func localStanzaReceived(_ stanza: Stanza, receipt: LocalReceipt?, now: NIODeadline) {
         // While nothing can be recorded, what would need a row is answered, and waits for nothing but its turn.
         let isRefused = isJournalStalled && StanzaLifetime(stanza) != .unlimited
+        hasRefused = false
         takeLocal(stanza, isRefused: isRefused, now: now)
         // What the machine of rooms wants follows the stanza that it answers.
         if rooms.hasActions { drawRooms(now: now) }
-        let isAnswered = isRefused && refusals.stanzaEnded(receipt, fingerprint: stanza.fingerprint)
+        let isAnswered = isRefused && refusals.stanzaEnded(receipt)
         if let receipt, !isAnswered {
             if journal.isOn {
-                receipts.append((isRefused ? receipts.last?.batch ?? 0 : journal.gate, receipt))
+                receipts.append((isRefused ? receipts.last?.batch ?? 0 : journal.gate, receipt, hasRefused))
             } else {
-                actions.append(.handled(receipt))
+                actions.append(.handled(receipt, isRefused: hasRefused))
             }
         }
         settle(now: now)
@@ -47,12 +48,14 @@ extension PeerStateMachine {
             return
         }
         guard admitFromRooms(stanza, now: now) else { return }
-        // Whatever becomes of it: the same stanza sent again after the next start was had already.
-        if journal.isOn, let fingerprint = stanza.fingerprint { fingerprints.add(fingerprint) }
         if stanza.kind == .iq {
             guard admitLocalIQ(stanza, now: now) else { return }
         }
-        if enqueue(stanza, now: now) { return }
+        if enqueue(stanza, now: now) {
+            // What is refused is not remembered: its sender may well send the same again later.
+            if journal.isOn, let fingerprint = stanza.fingerprint { fingerprints.add(fingerprint) }
+            return
+        }
         if stanza.isIQRequest, let tracked = localRequests.remove(stanza) {
             journal.remove(.localRequests, id: tracked.row)
         }
@@ -216,6 +219,7 @@ extension PeerStateMachine {
     mutating func refuse(_ stanza: Stanza, _ reason: BounceReason, from side: Side, now: NIODeadline) {
         switch side {
         case .local:
+            hasRefused = true
             // A request of a local user always gets its answer; his server waits for it.
             guard stanza.isIQRequest || localBudget.spend(now: now) else {
                 count(.bounceBudgetSpent)

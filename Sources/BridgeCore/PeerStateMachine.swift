@@ -66,7 +66,9 @@ package struct PeerStateMachine: ~Copyable {
     var recordedIDs = PeerIDs()
     var isJournalStalled = false
     /// Receipts of stanzas that are the bridge's own when a batch is committed.
-    var receipts: Deque<(batch: UInt64, receipt: LocalReceipt)> = []
+    var receipts: Deque<(batch: UInt64, receipt: LocalReceipt, isRefused: Bool)> = []
+    /// The local stanza at hand was refused.
+    var hasRefused = false
     /// Errors that were given out while nothing could be recorded.
     var refusals = StalledRefusals()
     var fingerprints = TakenFingerprints()
@@ -152,7 +154,7 @@ package struct PeerStateMachine: ~Copyable {
         }
         if let next = receipts.first, next.batch <= journal.committed {
             receipts.removeFirst()
-            return .handled(next.receipt)
+            return .handled(next.receipt, isRefused: next.isRefused)
         }
         return nil
     }
@@ -182,7 +184,7 @@ package struct PeerStateMachine: ~Copyable {
     package mutating func batchCommitted(_ number: UInt64, now: NIODeadline) {
         journal.batchCommitted(number)
         inbox.batchCommitted(number)
-        for receipt in refusals.committed(number) { actions.append(.handled(receipt)) }
+        for receipt in refusals.committed(number) { actions.append(.handled(receipt, isRefused: true)) }
         while let first = receivedOrdinals.first, first.batch <= number {
             receivedOrdinals.removeFirst()
             session.committed(first.ordinal, now: now)

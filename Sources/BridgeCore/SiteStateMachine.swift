@@ -138,8 +138,8 @@ package struct SiteStateMachine: ~Copyable {
         case .deliver(let stanza, let id):
             local.deliver(stanza, ticket: id.map { DeliveryTicket(peer: Int32(peer.number), id: $0) }, now: now)
             return nil
-        case .handled(let receipt):
-            local.stanzaHandled(receipt, now: now)
+        case .handled(let receipt, let isRefused):
+            local.stanzaHandled(receipt, isRefused: isRefused, now: now)
             return nil
         case .holdLink(let isHeld):
             hold(peer, .inbox, isHeld)

@@ -7,13 +7,16 @@ import XMPP
 /// not got it by then. The refused stanza counts as handled when the server has the error, or when its row is durable,
 /// whichever comes first; if the bridge ends before both, the server still has the stanza, and its sender hears of it all the
 /// same.
+///
+/// A refused stanza is not remembered by its fingerprint, as what was taken is: its sender was told to wait and may send the
+/// same again. So where a server sends again what it had no acknowledgement for when the process died, it may be both
+/// refused and delivered.
 struct StalledRefusals {
     private struct Entry {
         /// The place of the error in the inbox.
         var id: UInt64
         /// Of the refused stanza.
         var receipt: LocalReceipt?
-        var fingerprint: UInt64?
         /// The batch with the row; nil while there is none.
         var batch: UInt64?
     }
@@ -32,21 +35,19 @@ struct StalledRefusals {
     }
 
     /// The stanza at hand is done with. False when it was not answered here, and `receipt` is nobody's.
-    mutating func stanzaEnded(_ receipt: LocalReceipt?, fingerprint: @autoclosure () -> UInt64?) -> Bool {
+    mutating func stanzaEnded(_ receipt: LocalReceipt?) -> Bool {
         guard isCurrent else { return false }
         isCurrent = false
-        let last = entries.count - 1
-        entries[last].receipt = receipt
-        entries[last].fingerprint = fingerprint()
+        entries[entries.count - 1].receipt = receipt
         return true
     }
 
-    /// Those that need a row now, with the fingerprint of what was refused; `batch` is the one that gets them.
-    mutating func takeUnwritten(batch: UInt64) -> [(id: UInt64, fingerprint: UInt64?)] {
+    /// Those that need a row now; `batch` is the one that gets them.
+    mutating func takeUnwritten(batch: UInt64) -> [UInt64] {
         defer { writtenCount = entries.count }
         return entries.indices[writtenCount...].map { place in
             entries[place].batch = batch
-            return (entries[place].id, entries[place].fingerprint)
+            return entries[place].id
         }
     }
 

@@ -35,8 +35,10 @@ final class Oracle {
         var serverBounces = 0
         /// It may be gone between its sender's server and the bridge.
         var lostAtOrigin = false
-        /// Its server had no acknowledgement for it when the bridge's process died.
-        var isForgotten = false
+        /// Its server had no acknowledgement for it when a stream ended.
+        var isUnacknowledged = false
+        /// The bridge refused it: it was never taken.
+        var isRefused = false
         /// The room itself refused it.
         var isRefusedByRoom = false
         /// A site's journal was replaced by an older one after it was sent.
@@ -127,6 +129,7 @@ final class Oracle {
             if isNew { forwardArrived(number, stanza) }
             return isNew
         case .back(let number):
+            if stanza.errorCondition == .resourceConstraint { records[number].isRefused = true }
             let isNew = note(number, \.back, "answered", on: stream)
             if isNew { records[number].kind == .request ? (answered += 1) : (bounced += 1) }
             return isNew
@@ -212,10 +215,10 @@ final class Oracle {
         records[number].serverBounces += 1
     }
 
-    /// The bridge's process died, and the sender's server has no acknowledgement: it may send again what was refused.
-    func forgottenInCrash(_ key: DeliveryKey) {
+    /// A stream ended, and the sender's server has no acknowledgement: it may send again what was refused.
+    func unacknowledged(_ key: DeliveryKey) {
         guard case .forward(let number) = key else { return }
-        records[number].isForgotten = true
+        records[number].isUnacknowledged = true
     }
 
     func refusedByRoom(_ number: Int) { records[number].isRefusedByRoom = true }
@@ -284,8 +287,8 @@ final class Oracle {
         case .message, .roomMessage:
             if record.forward.deliveries > 0, record.back.deliveries > 0 {
                 if record.isRefusedByRoom || !record.forward.isSettled { return nil }
-                // Refused while the disk was full, and sent again by a server that had no acknowledgement for it.
-                if record.isForgotten, record.back.isUnrecorded { return nil }
+                // Refused, and sent again by a server that had no acknowledgement for it.
+                if record.isUnacknowledged, record.isRefused { return nil }
                 return "\(describe(number)) was delivered and bounced"
             }
             if record.forward.deliveries + record.back.deliveries > 0 { return nil }

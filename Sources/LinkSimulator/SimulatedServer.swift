@@ -229,10 +229,8 @@ final class SimulatedServer {
             route.queue = []
             return
         }
-        if stream.socket.process == nil {
-            // What a bridge without journal space refused is known to nobody after its crash.
-            for item in unacknowledged { if let key = item.key { world.oracle.forgottenInCrash(key) } }
-        }
+        // Of what was refused the bridge knows nothing any more after a crash, or when it had acknowledged it and that was lost.
+        for item in unacknowledged { if let key = item.key { world.oracle.unacknowledged(key) } }
         if resends {
             for item in unacknowledged.reversed() { route.queue.prepend(item) }
         } else {

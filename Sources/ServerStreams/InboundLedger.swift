@@ -13,6 +13,7 @@ struct InboundLedger {
     private struct Entry {
         var fingerprint: UInt64?
         var isHandled = false
+        var isRefused = false
     }
 
     /// A stanza that the server may send again.
@@ -77,9 +78,10 @@ struct InboundLedger {
         return self.received
     }
 
-    /// A stanza is the bridge's own.
-    mutating func handled(_ number: UInt64, now: NIODeadline) {
+    /// A stanza is the bridge's own, or was refused: then, once the server was told, the same again is its sender's next attempt.
+    mutating func handled(_ number: UInt64, isRefused: Bool = false, now: NIODeadline) {
         guard self.isOn, number > self.handled, number <= self.received else { return }
+        if isRefused { self.entries[Int(number - self.forgotten - 1)].isRefused = true }
         self.entries[Int(number - self.forgotten - 1)].isHandled = true
         while self.handled < self.received, self.entries[Int(self.handled - self.forgotten)].isHandled { self.handled += 1 }
         if self.handled > self.told, self.tellsAt == nil { self.tellsAt = now + Self.patience }
@@ -98,6 +100,9 @@ struct InboundLedger {
     mutating func tell(now: NIODeadline) {
         self.tellsAt = nil
         guard self.handled > self.told else { return }
+        for place in Int(self.told - self.forgotten)..<Int(self.handled - self.forgotten) where self.entries[place].isRefused {
+            self.entries[place].fingerprint = nil
+        }
         self.told = self.handled
         self.tellings.append(self.told)
     }

@@ -13,15 +13,17 @@ extension LocalSide {
 
     /// The bridge has made a stanza of `received` its own: it is committed, or it was answered. Only what was handled
     /// without a gap is acknowledged to the server (XEP-0198).
-    package mutating func stanzaHandled(_ receipt: LocalReceipt, now: NIODeadline) {
+    ///
+    /// - Parameter isRefused: its sender was told that it was not taken. He may send the same again, and then it is no repeat.
+    package mutating func stanzaHandled(_ receipt: LocalReceipt, isRefused: Bool = false, now: NIODeadline) {
         self.now = now
-        self.handled(receipt)
+        self.handled(receipt, isRefused: isRefused)
     }
 
-    private mutating func handled(_ receipt: LocalReceipt) {
+    private mutating func handled(_ receipt: LocalReceipt, isRefused: Bool = false) {
         if let inbound = self.connections[ConnectionID(number: receipt.connection)] as? InboundConnection {
             let before = inbound.ledger.tellsAt
-            inbound.ledger.handled(receipt.number, now: self.now)
+            inbound.ledger.handled(receipt.number, isRefused: isRefused, now: self.now)
             if before != inbound.ledger.tellsAt { self.isTimerStale = true }
             self.wantTelling(inbound)
         }

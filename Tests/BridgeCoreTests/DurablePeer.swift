@@ -88,7 +88,7 @@ final class DurablePeer {
                 delivered.append(stanza)
                 deliveredIDs.append(id ?? 0)
                 if let id { unconfirmed.append(id) }
-            case .handled(let receipt):
+            case .handled(let receipt, _):
                 let place = unacknowledged.firstIndex { $0.receipt == receipt.number }
                 // What is refused while the disk is full waits for nothing that others wait for.
                 #expect(place == 0 || machine.snapshot.count(of: .journalStalled) > 0, "receipts in order")

@@ -33,6 +33,18 @@ import XMPP
         }
     }
 
+    @Test("What was refused may come again from its server until that was told, and from its sender afterwards")
+    func refusedStanzas() {
+        var ledger = InboundLedger()
+        ledger.enable()
+        for number in UInt64(1)...4 { _ = ledger.received(number, now: .at(0)) }
+        ledger.handled(1, now: .at(0))
+        ledger.handled(2, isRefused: true, now: .at(0))
+        ledger.tell(now: .at(0))
+        ledger.handled(3, isRefused: true, now: .at(0))
+        #expect(ledger.close().map(\.fingerprint) == [1, 3, 4])
+    }
+
     @Test("peers d21: the first stanza has the number 1, so a count of 0 acknowledges nothing")
     func zero() throws {
         var ledger = self.ledger(2)
