@@ -45,6 +45,7 @@ let package = Package(
         // Pure: values and state machines; no event loop, clock, logger or file.
         .target(name: "SeededRandom"),
         .target(name: "XMPP", dependencies: ["CExpat", nioCore]),
+        .target(name: "ConfigurationText", dependencies: [nioCore, toml]),
         .target(name: "ServerStreams", dependencies: ["XMPP", nioCore, deque]),
         .target(name: "Outbox", dependencies: ["XMPP", nioCore, deque]),
         .target(name: "Blocks", dependencies: ["XMPP", "Outbox", "CZlib", "CShims", nioCore, deque]),
@@ -68,7 +69,7 @@ let package = Package(
             name: "Bridge",
             dependencies: [
                 "XMPP", "ServerStreams", "Outbox", "Blocks", "BridgeCore", "TLS", "Transports", "Store", "Admin",
-                "CShims", nioCore, nioPosix, logging, lifecycle, toml,
+                "ConfigurationText", "CShims", nioCore, nioPosix, logging, lifecycle,
             ]),
         .target(
             name: "LinkSimulator",
@@ -79,8 +80,8 @@ let package = Package(
         .executableTarget(
             name: "skywave",
             dependencies: [
-                "Bridge", "Blocks", "Store", "TLS", "Admin", "XMPP", nioCore, nioPosix, arguments, logging, lifecycle,
-                unixSignals,
+                "Bridge", "ConfigurationText", "Blocks", "Store", "TLS", "Admin", "XMPP", nioCore, nioPosix, arguments,
+                logging, lifecycle, unixSignals,
             ]),
 
         // Measurement
@@ -102,6 +103,7 @@ let package = Package(
         .target(name: "TestSupport", dependencies: ["XMPP", "SeededRandom", nioCore], path: "Tests/Support"),
         .testTarget(
             name: "XMPPTests", dependencies: ["XMPP", "SeededRandom", "TestSupport", "SampleTraffic", nioCore]),
+        .testTarget(name: "ConfigurationTextTests", dependencies: ["ConfigurationText"]),
         .testTarget(name: "ServerStreamsTests", dependencies: ["ServerStreams", "XMPP", "TLS", "TestSupport", nioCore]),
         .testTarget(name: "OutboxTests", dependencies: ["Outbox", "XMPP", "TestSupport", nioCore]),
         .testTarget(name: "BlocksTests", dependencies: ["Blocks", "XMPP", "TestSupport", "SampleTraffic", nioCore]),
@@ -122,8 +124,8 @@ let package = Package(
         .testTarget(
             name: "BridgeTests",
             dependencies: [
-                "Bridge", "BridgeCore", "Store", "TLS", "XMPP", "ServerStreams", "Transports", "TestSupport", nioCore,
-                nioPosix, logging,
+                "Bridge", "ConfigurationText", "BridgeCore", "Store", "TLS", "XMPP", "ServerStreams", "Transports",
+                "TestSupport", nioCore, nioPosix, logging,
             ]),
         .testTarget(name: "SimulationTests", dependencies: ["LinkSimulator", "skywave-sim"]),
         .testTarget(name: "IntegrationTests", dependencies: ["TestSupport", nioCore, nioPosix]),

@@ -1,5 +1,6 @@
 import ArgumentParser
 import Bridge
+import ConfigurationText
 
 /// `--config FILE`, shared by the commands that need a site.
 struct ConfigurationOption: ParsableArguments {

@@ -1,4 +1,5 @@
 import Bridge
+import ConfigurationText
 import Glibc
 import Logging
 import NIOCore

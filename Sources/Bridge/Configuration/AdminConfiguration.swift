@@ -1,3 +1,4 @@
+import ConfigurationText
 import NIOCore
 
 /// `[admin]`: where the daemon can be asked how it is.

@@ -1,3 +1,4 @@
+import ConfigurationText
 import NIOCore
 
 /// Reads `[peer.block]`.

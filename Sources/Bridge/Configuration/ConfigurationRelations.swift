@@ -1,3 +1,4 @@
+import ConfigurationText
 import XMPP
 
 /// What must be true between parts of a configuration: names and domains belong to one, listeners do not collide.

@@ -1,3 +1,4 @@
+package import ConfigurationText
 import Logging
 import NIOCore
 import XMPP

@@ -1,3 +1,4 @@
+import ConfigurationText
 import Glibc
 import NIOCore
 import NIOPosix

@@ -1,3 +1,4 @@
+import ConfigurationText
 package import Logging
 package import NIOCore
 import NIOPosix

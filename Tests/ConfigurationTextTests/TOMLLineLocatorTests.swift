@@ -1,4 +1,4 @@
-import Bridge
+import ConfigurationText
 import Testing
 
 @Suite("Lines of TOML values")

@@ -14,6 +14,15 @@ package struct ConfigurationProblem: Error, Equatable, Sendable, CustomStringCon
     /// What may stand there, or what to do.
     package var allowed: String?
 
+    package init(file: String, line: Int, key: String, value: String?, message: String, allowed: String?) {
+        self.file = file
+        self.line = line
+        self.key = key
+        self.value = value
+        self.message = message
+        self.allowed = allowed
+    }
+
     /// `FILE:LINE: KEY = VALUE: MESSAGE (allowed: …)`, the form that editors can jump to.
     package var description: String {
         var text = "\(file):\(line): "
@@ -28,14 +37,15 @@ package struct ConfigurationProblem: Error, Equatable, Sendable, CustomStringCon
     }
 }
 
-/// All that is wrong in a configuration file, in the order of its lines.
+/// All that is wrong in one or more configuration files, file by file in the order of their lines.
 package struct ConfigurationProblems: Error, Equatable, Sendable, CustomStringConvertible {
     package let problems: [ConfigurationProblem]
 
     package init(_ problems: [ConfigurationProblem]) {
         // A stable order whatever order the tables were walked in: Swift seeds its hashing per process.
         self.problems = problems.sorted {
-            ($0.line, $0.key, $0.message, $0.value ?? "") < ($1.line, $1.key, $1.message, $1.value ?? "")
+            ($0.file, $0.line, $0.key, $0.message, $0.value ?? "")
+                < ($1.file, $1.line, $1.key, $1.message, $1.value ?? "")
         }
     }
 

@@ -1,36 +1,5 @@
 package import NIOCore
 
-/// Collects what is wrong in one configuration file while it is read.
-package final class ConfigurationReader {
-    package let file: String
-    /// Relative paths in the file count from here.
-    package let directory: String
-    private let locator: TOMLLineLocator
-    package private(set) var problems: [ConfigurationProblem] = []
-
-    package init(file: String, text: String) {
-        self.file = file
-        self.directory = Files.directory(of: file)
-        self.locator = TOMLLineLocator(text)
-    }
-
-    package func report(_ path: TOMLPath, value: String? = nil, _ message: String, allowed: String? = nil) {
-        problems.append(
-            ConfigurationProblem(
-                file: file, line: locator.nearestLine(of: path), key: path.description, value: value, message: message,
-                allowed: allowed))
-    }
-
-    package func report(line: Int, _ message: String) {
-        problems.append(
-            ConfigurationProblem(file: file, line: line, key: "", value: nil, message: message, allowed: nil))
-    }
-
-    package func line(of path: TOMLPath) -> Int {
-        locator.nearestLine(of: path)
-    }
-}
-
 /// Reads the keys of one table. Every key that is asked for becomes a known key; `finish()` reports all others.
 package final class TableReader {
     package let reader: ConfigurationReader
@@ -48,6 +17,11 @@ package final class TableReader {
     package struct Located<Value> {
         package var value: Value
         package var path: TOMLPath
+
+        package init(value: Value, path: TOMLPath) {
+            self.value = value
+            self.path = path
+        }
     }
 
     /// The keys that the table has, in a fixed order.
@@ -218,6 +192,25 @@ package final class TableReader {
         }
     }
 
+    /// The elements of an array, whatever they are, each with its place.
+    package func elements(_ key: String, allowed: String) -> [Located<TOMLNode>]? {
+        known.insert(key)
+        switch entries[key] {
+        case nil: return nil
+        case .array(let elements):
+            return elements.enumerated().map { Located(value: $1, path: path.key(key).index($0)) }
+        case let other?:
+            report(key, "this is \(other.kind)", allowed: "an array: \(allowed)")
+            return nil
+        }
+    }
+
+    /// Whether the value is exactly this word; asks for nothing else.
+    package func isWord(_ key: String, _ word: String) -> Bool {
+        known.insert(key)
+        return entries[key] == .string(word)
+    }
+
     /// One string, or an array of them.
     package func stringOrStrings(_ key: String, allowed: String) -> [Located<String>]? {
         if case .string(let text) = entries[key] {
@@ -225,26 +218,6 @@ package final class TableReader {
             return [Located(value: text, path: path.key(key))]
         }
         return strings(key, allowed: allowed)
-    }
-
-    package func endpoint(_ key: String, mustBeAddress: Bool, allowed: String) -> Endpoint? {
-        guard let text = string(key, allowed: allowed) else { return nil }
-        guard let endpoint = Endpoint(text), !mustBeAddress || endpoint.isAddress, mustBeAddress || endpoint.port != 0
-        else {
-            report(key, "not an address and port", allowed: allowed)
-            return nil
-        }
-        return endpoint
-    }
-
-    /// A path, made absolute against the directory of the configuration file.
-    package func path(_ key: String, allowed: String) -> String? {
-        guard let text = string(key, allowed: allowed) else { return nil }
-        guard !text.isEmpty, !text.utf8.contains(0) else {
-            report(key, "not a path", allowed: allowed)
-            return nil
-        }
-        return Files.resolve(text, relativeTo: reader.directory)
     }
 
     package func table(_ key: String) -> TableReader? {
