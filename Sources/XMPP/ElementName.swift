@@ -30,7 +30,7 @@ package struct ElementName: Hashable, Sendable {
     private init(known code: UInt16) { self.code = code }
 
     /// Namespace and local name by code, from 1 on.
-    static let vocabulary: [(namespace: String, local: String)] = [
+    package static let vocabulary: [(namespace: String, local: String)] = [
         (XMLNamespace.server, "body"), (XMLNamespace.server, "subject"), (XMLNamespace.server, "thread"),
         (XMLNamespace.server, "error"), (XMLNamespace.server, "show"), (XMLNamespace.server, "status"),
         (XMLNamespace.server, "priority"), (XMLNamespace.muc, "x"), (XMLNamespace.mucUser, "x"),
@@ -38,7 +38,7 @@ package struct ElementName: Hashable, Sendable {
         (XMLNamespace.securityLabel, "securitylabel"), (XMLNamespace.xmlSignature, "Signature"),
         (XMLNamespace.confidentialityLabel, "originatorConfidentialityLabel"),
         (XMLNamespace.metadataBinding, "BindingInformation"), (XMLNamespace.headers, "headers"),
-    ]
+    ] + payloadVocabulary
 
     /// Looks a name up in the vocabulary.
     package static func named(_ local: String, _ namespace: String) -> ElementName {
@@ -47,6 +47,9 @@ package struct ElementName: Hashable, Sendable {
         }
         return .unknown
     }
+
+    /// How many codes there are, ``unknown`` included; every code is below.
+    package static let codeCount = vocabulary.count + 1
 
     init(rawCode: UInt16) { self.code = rawCode }
 }

@@ -14,7 +14,26 @@ extension Stanza {
         if let id { attributes.append(("id", id)) }
         var writer = StanzaWriter()
         writer.start(self.kind.elementName, XMLNamespace.server, attributes)
-        writer.start("error", XMLNamespace.server, [("type", (type ?? condition.defaultType).rawValue)])
+        Self.writeError(&writer, condition, type ?? condition.defaultType, text)
+        return writer.finish()
+    }
+
+    /// The error that crosses in place of this IQ result: the same addresses and `id`, so whoever asked gets his one answer.
+    package func errorInPlace(_ condition: StanzaErrorCondition, type: StanzaErrorType, text: String) -> Stanza {
+        var attributes = [("type", "error")]
+        if let to { attributes.append(("to", to.description)) }
+        if let from { attributes.append(("from", from.description)) }
+        if let id { attributes.append(("id", id)) }
+        var writer = StanzaWriter()
+        writer.start(self.kind.elementName, XMLNamespace.server, attributes)
+        Self.writeError(&writer, condition, type, text)
+        return writer.finish()
+    }
+
+    private static func writeError(
+        _ writer: inout StanzaWriter, _ condition: StanzaErrorCondition, _ type: StanzaErrorType, _ text: String?
+    ) {
+        writer.start("error", XMLNamespace.server, [("type", type.rawValue)])
         writer.start(condition.rawValue, XMLNamespace.stanzaErrors)
         writer.end()
         if let text {
@@ -22,7 +41,7 @@ extension Stanza {
             writer.text(text)
             writer.end()
         }
-        return writer.finish()
+        writer.end()
     }
 
     /// The condition of an error stanza; `nil` where this is none or names no known condition.

@@ -77,6 +77,15 @@ final class StanzaStorage: ManagedBuffer<StanzaFields, UInt64> {
         }
     }
 
+    @inline(__always)
+    func withEntries<R>(_ body: (UnsafeBufferPointer<ElementEntry>) -> R) -> R {
+        unsafe self.withUnsafeMutablePointers { fields, words in
+            let count = unsafe fields.pointee.elementCount
+            let start = unsafe UnsafeRawPointer(words).assumingMemoryBound(to: ElementEntry.self)
+            return unsafe body(UnsafeBufferPointer(start: start, count: count))
+        }
+    }
+
     func entry(_ index: Int) -> ElementEntry {
         precondition(index >= 0 && index < self.header.elementCount, "no such element")
         return unsafe self.withUnsafeMutablePointerToElements { words in

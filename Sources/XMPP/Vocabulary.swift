@@ -8,16 +8,18 @@ final class Vocabulary: Sendable {
     }
 
     private let slots: [Entry?]
+    /// A power of two, several times the number of names: a search mostly ends where it begins.
+    private static let slotCount = 1_024
 
     static let shared = Vocabulary()
 
     private init() {
-        var slots = [Entry?](repeating: nil, count: 256)
+        var slots = [Entry?](repeating: nil, count: Self.slotCount)
         for (index, name) in ElementName.vocabulary.enumerated() {
             let namespaceHash = StableHash.of(name.namespace)
             let hash = Self.hash(StableHash.of(name.local), namespaceHash)
-            var slot = Int(truncatingIfNeeded: hash) & 255
-            while slots[slot] != nil { slot = (slot + 1) & 255 }
+            var slot = Int(truncatingIfNeeded: hash) & (Self.slotCount - 1)
+            while slots[slot] != nil { slot = (slot + 1) & (Self.slotCount - 1) }
             slots[slot] = Entry(
                 hash: hash, namespace: name.namespace, local: name.local,
                 code: UInt16(index + 1))
@@ -40,10 +42,10 @@ final class Vocabulary: Sendable {
 
     private func code(local: Bytes, namespace: Bytes) -> UInt16 {
         let hash = Self.hash(local.hash, namespace.hash)
-        var slot = Int(truncatingIfNeeded: hash) & 255
+        var slot = Int(truncatingIfNeeded: hash) & (Self.slotCount - 1)
         while let entry = self.slots[slot] {
             if entry.hash == hash, local.equals(entry.local), namespace.equals(entry.namespace) { return entry.code }
-            slot = (slot + 1) & 255
+            slot = (slot + 1) & (Self.slotCount - 1)
         }
         return 0
     }
