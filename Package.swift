@@ -46,6 +46,7 @@ let package = Package(
         .target(name: "SeededRandom"),
         .target(name: "XMPP", dependencies: ["CExpat", nioCore]),
         .target(name: "ConfigurationText", dependencies: [nioCore, toml]),
+        .target(name: "Profiles", dependencies: ["XMPP", "ConfigurationText", nioCore]),
         .target(name: "ServerStreams", dependencies: ["XMPP", nioCore, deque]),
         .target(name: "Outbox", dependencies: ["XMPP", nioCore, deque]),
         .target(name: "Blocks", dependencies: ["XMPP", "Outbox", "CZlib", "CShims", nioCore, deque]),
@@ -104,6 +105,10 @@ let package = Package(
         .testTarget(
             name: "XMPPTests", dependencies: ["XMPP", "SeededRandom", "TestSupport", "SampleTraffic", nioCore]),
         .testTarget(name: "ConfigurationTextTests", dependencies: ["ConfigurationText"]),
+        .testTarget(
+            name: "ProfilesTests",
+            dependencies: ["Profiles", "ConfigurationText", "XMPP", "TestSupport", "SampleTraffic", nioCore],
+            resources: [.copy("Fixtures")]),
         .testTarget(name: "ServerStreamsTests", dependencies: ["ServerStreams", "XMPP", "TLS", "TestSupport", nioCore]),
         .testTarget(name: "OutboxTests", dependencies: ["Outbox", "XMPP", "TestSupport", nioCore]),
         .testTarget(name: "BlocksTests", dependencies: ["Blocks", "XMPP", "TestSupport", "SampleTraffic", nioCore]),
