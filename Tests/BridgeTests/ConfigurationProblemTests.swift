@@ -1,4 +1,5 @@
 import Bridge
+import ConfigurationText
 import Testing
 
 /// What is said about a wrong file: all at once, each with its line.

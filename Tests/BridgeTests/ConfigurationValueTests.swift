@@ -1,4 +1,5 @@
 import Bridge
+import ConfigurationText
 import NIOCore
 import Testing
 

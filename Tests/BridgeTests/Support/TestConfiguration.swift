@@ -1,4 +1,5 @@
 import Bridge
+import ConfigurationText
 
 /// Configurations to read, and what is wrong with them.
 enum TestConfiguration {
