@@ -103,9 +103,11 @@ extension PeerStateMachine {
     /// Errors that were given out while the journal took nothing, and that the local server has not got yet, become rows.
     mutating func recordRefusals() {
         guard refusals.hasUnwritten else { return }
-        for id in refusals.takeUnwritten(batch: journal.nextBatch) {
+        for (id, mark) in refusals.takeUnwritten(batch: journal.nextBatch) {
             guard let (stanza, arrival) = inbox.recorded(id) else { continue }
             journal.put(.inbox, id: id, stanza, time: arrival)
+            // With the error durable, the stanza must not be taken after all when the server sends it again.
+            if let mark { fingerprints.add(mark) }
         }
     }
 

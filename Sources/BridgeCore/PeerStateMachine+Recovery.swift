@@ -42,7 +42,7 @@ extension PeerStateMachine {
             ids.taken = max(ids.taken, row.id)
             let words = JournalWords.decode(row.payload)
             fingerprints.restore(id: row.id, count: words.count)
-            suspects += words
+            suspects += words.map(StanzaMark.init(word:))
         }
     }
 

@@ -12,10 +12,17 @@ extension PeerStateMachine {
         // While nothing can be recorded, what would need a row is answered, and waits for nothing but its turn.
         let isRefused = isJournalStalled && StanzaLifetime(stanza) != .unlimited
         hasRefused = false
+        wasEnqueued = false
         takeLocal(stanza, isRefused: isRefused, now: now)
+        if journal.isOn, !isRefused, wasEnqueued || hasRefused,
+            let mark = StanzaMark(stanza.fingerprint, isRefused: hasRefused)
+        {
+            fingerprints.add(mark)
+        }
         // What the machine of rooms wants follows the stanza that it answers.
         if rooms.hasActions { drawRooms(now: now) }
-        let isAnswered = isRefused && refusals.stanzaEnded(receipt)
+        let isAnswered =
+            isRefused && refusals.stanzaEnded(receipt, StanzaMark(stanza.fingerprint, isRefused: true))
         if let receipt, !isAnswered {
             if journal.isOn {
                 receipts.append((isRefused ? receipts.last?.batch ?? 0 : journal.gate, receipt, hasRefused))
@@ -51,11 +58,7 @@ extension PeerStateMachine {
         if stanza.kind == .iq {
             guard admitLocalIQ(stanza, now: now) else { return }
         }
-        if enqueue(stanza, now: now) {
-            // What is refused is not remembered: its sender may well send the same again later.
-            if journal.isOn, let fingerprint = stanza.fingerprint { fingerprints.add(fingerprint) }
-            return
-        }
+        if enqueue(stanza, now: now) { return }
         if stanza.isIQRequest, let tracked = localRequests.remove(stanza) {
             journal.remove(.localRequests, id: tracked.row)
         }
@@ -69,6 +72,7 @@ extension PeerStateMachine {
         switch outbox.append(stanza, isRecorded: isRecorded, now: time) {
         case .accepted:
             if isRecorded { journal.put(.outbox, id: outbox.lastID, stanza, time: time) }
+            wasEnqueued = true
             return true
         case .full:
             count(.outboxFull)
@@ -219,7 +223,6 @@ extension PeerStateMachine {
     mutating func refuse(_ stanza: Stanza, _ reason: BounceReason, from side: Side, now: NIODeadline) {
         switch side {
         case .local:
-            hasRefused = true
             // A request of a local user always gets its answer; his server waits for it.
             guard stanza.isIQRequest || localBudget.spend(now: now) else {
                 count(.bounceBudgetSpent)
@@ -259,6 +262,7 @@ extension PeerStateMachine {
             guard let error = stanza.errorReply(reply.condition, type: reply.type, text: reply.text) else { return }
             switch side {
             case .local:
+                if isRefusal { hasRefused = true }
                 counters.addBounce(reply.condition)
                 deliverLocally(error, isOwnAnswer: true, isRefusal: isRefusal, now: now)
             case .link:

@@ -2,7 +2,7 @@ import Blocks
 import DequeModule
 package import NIOCore
 package import Outbox
-import XMPP
+package import XMPP
 
 /// Everything the bridge decides about one peer: who may speak, what waits, what is sent when, what comes back.
 ///
@@ -67,14 +67,16 @@ package struct PeerStateMachine: ~Copyable {
     var isJournalStalled = false
     /// Receipts of stanzas that are the bridge's own when a batch is committed.
     var receipts: Deque<(batch: UInt64, receipt: LocalReceipt, isRefused: Bool)> = []
-    /// The local stanza at hand was refused.
+    /// The local stanza at hand was refused, and its sender told.
     var hasRefused = false
+    /// The local stanza at hand waits for the link.
+    var wasEnqueued = false
     /// Errors that were given out while nothing could be recorded.
     var refusals = StalledRefusals()
     var fingerprints = TakenFingerprints()
     var poison = PoisonList()
-    /// Fingerprints of what was taken from the local server shortly before the last end.
-    package internal(set) var suspects: [UInt64] = []
+    /// By what stanzas are known again that were taken from the local server, or refused, shortly before the last end.
+    package internal(set) var suspects: [StanzaMark] = []
 
     // MARK: The inbox
     var inbox: Inbox

@@ -7,16 +7,13 @@ import XMPP
 /// not got it by then. The refused stanza counts as handled when the server has the error, or when its row is durable,
 /// whichever comes first; if the bridge ends before both, the server still has the stanza, and its sender hears of it all the
 /// same.
-///
-/// A refused stanza is not remembered by its fingerprint, as what was taken is: its sender was told to wait and may send the
-/// same again. So where a server sends again what it had no acknowledgement for when the process died, it may be both
-/// refused and delivered.
 struct StalledRefusals {
     private struct Entry {
         /// The place of the error in the inbox.
         var id: UInt64
         /// Of the refused stanza.
         var receipt: LocalReceipt?
+        var mark: StanzaMark?
         /// The batch with the row; nil while there is none.
         var batch: UInt64?
     }
@@ -35,19 +32,20 @@ struct StalledRefusals {
     }
 
     /// The stanza at hand is done with. False when it was not answered here, and `receipt` is nobody's.
-    mutating func stanzaEnded(_ receipt: LocalReceipt?) -> Bool {
+    mutating func stanzaEnded(_ receipt: LocalReceipt?, _ mark: @autoclosure () -> StanzaMark?) -> Bool {
         guard isCurrent else { return false }
         isCurrent = false
         entries[entries.count - 1].receipt = receipt
+        entries[entries.count - 1].mark = mark()
         return true
     }
 
-    /// Those that need a row now; `batch` is the one that gets them.
-    mutating func takeUnwritten(batch: UInt64) -> [UInt64] {
+    /// Those that need a row now, and by what the refused stanza is known again; `batch` is the one that gets them.
+    mutating func takeUnwritten(batch: UInt64) -> [(id: UInt64, mark: StanzaMark?)] {
         defer { writtenCount = entries.count }
         return entries.indices[writtenCount...].map { place in
             entries[place].batch = batch
-            return entries[place].id
+            return (entries[place].id, entries[place].mark)
         }
     }
 

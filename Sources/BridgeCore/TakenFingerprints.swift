@@ -1,7 +1,8 @@
 import DequeModule
+import XMPP
 
-/// Fingerprints of the stanzas that were taken last from the local server. When a stream of that server dies it may send
-/// them again, or bounce them although they were taken; by these they are recognised, across a restart as well.
+/// Fingerprints of the stanzas that were taken last from the local server, or refused. When a stream of that server dies it may
+/// send them again, or bounce them although they were taken; by these they are recognised, across a restart as well.
 package struct TakenFingerprints {
     /// As many as a server keeps for a stream that may be resumed, twice over (Prosody keeps 500).
     package static let kept = 1_000
@@ -12,7 +13,7 @@ package struct TakenFingerprints {
     /// Rows up to this id hold more than enough, since the last call of ``takeRow(_:)``.
     private(set) var oldRows: UInt64?
 
-    mutating func add(_ fingerprint: UInt64) { pending.append(fingerprint) }
+    mutating func add(_ mark: StanzaMark) { pending.append(mark.word) }
 
     mutating func restore(id: UInt64, count: Int) {
         rows.append((id, count))

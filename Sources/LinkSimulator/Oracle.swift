@@ -147,6 +147,7 @@ final class Oracle {
             case .back(let number): (number, records[number].back.isSettled)
             case .room: (0, false)
             }
+        if case .back = key, isRefusedAgain(number) { return }
         guard isSettled, !records[number].isTainted else { return }
         fail("\(describe(number)) was written once more although the bridge durably knew that the server has it")
     }
@@ -160,7 +161,7 @@ final class Oracle {
         let earlier = state.stream
         state.stream = stream
         guard state.deliveries > 1 else { return true }
-        if records[number].isTainted {
+        if records[number].isTainted || way == \.back && isRefusedAgain(number) {
             repeatedInDoubt += 1
         } else if let earlier, earlier.socket.isBridgeOpen {
             fail("\(describe(number)) was \(what) twice without any stream having died")
@@ -170,6 +171,9 @@ final class Oracle {
         }
         return false
     }
+
+    /// Its server sent it again because it had no acknowledgement; a refusal is said again then.
+    private func isRefusedAgain(_ number: Int) -> Bool { records[number].isUnacknowledged && records[number].isRefused }
 
     private func countRepeat(_ number: Int, _ earlier: ServerStream) {
         let site = earlier.server.site.index
@@ -288,7 +292,7 @@ final class Oracle {
             if record.forward.deliveries > 0, record.back.deliveries > 0 {
                 if record.isRefusedByRoom || !record.forward.isSettled { return nil }
                 // Refused, and sent again by a server that had no acknowledgement for it.
-                if record.isUnacknowledged, record.isRefused { return nil }
+                if isRefusedAgain(number) { return nil }
                 return "\(describe(number)) was delivered and bounced"
             }
             if record.forward.deliveries + record.back.deliveries > 0 { return nil }

@@ -22,6 +22,7 @@ struct InboundLedger {
         /// Its number on its stream.
         var number: UInt64
         var isHandled: Bool
+        var isRefused = false
     }
 
     private(set) var isOn = false
@@ -78,7 +79,7 @@ struct InboundLedger {
         return self.received
     }
 
-    /// A stanza is the bridge's own, or was refused: then, once the server was told, the same again is its sender's next attempt.
+    /// A stanza is the bridge's own, or was refused.
     mutating func handled(_ number: UInt64, isRefused: Bool = false, now: NIODeadline) {
         guard self.isOn, number > self.handled, number <= self.received else { return }
         if isRefused { self.entries[Int(number - self.forgotten - 1)].isRefused = true }
@@ -100,9 +101,6 @@ struct InboundLedger {
     mutating func tell(now: NIODeadline) {
         self.tellsAt = nil
         guard self.handled > self.told else { return }
-        for place in Int(self.told - self.forgotten)..<Int(self.handled - self.forgotten) where self.entries[place].isRefused {
-            self.entries[place].fingerprint = nil
-        }
         self.told = self.handled
         self.tellings.append(self.told)
     }
@@ -122,7 +120,9 @@ struct InboundLedger {
         for (index, entry) in self.entries.enumerated() {
             guard let fingerprint = entry.fingerprint else { continue }
             let number = self.forgotten + UInt64(index) + 1
-            suspects.append(Suspect(fingerprint: fingerprint, number: number, isHandled: entry.isHandled))
+            suspects.append(
+                Suspect(
+                    fingerprint: fingerprint, number: number, isHandled: entry.isHandled, isRefused: entry.isRefused))
         }
         self = InboundLedger()
         return suspects

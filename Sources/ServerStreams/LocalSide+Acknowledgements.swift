@@ -33,7 +33,7 @@ extension LocalSide {
     /// A stanza of a proved pair: to the core, unless it came before.
     mutating func take(_ stanza: Stanza, _ inbound: InboundConnection) {
         let knowsRepeats = !self.repeats.isEmpty
-        let fingerprint = inbound.ledger.isOn || knowsRepeats ? stanza.fingerprint : nil
+        let fingerprint = inbound.ledger.isOn || knowsRepeats ? StanzaMark(stanza.fingerprint)?.fingerprint : nil
         let number = inbound.ledger.received(fingerprint, now: self.now)
         let receipt = LocalReceipt(connection: inbound.id.number, number: number)
         guard knowsRepeats else {
@@ -46,6 +46,10 @@ extension LocalSide {
             return
         case .handled:
             self.handled(receipt)
+        case .refused:
+            self.handled(receipt)
+            // Only what may be answered with an error was refused in words.
+            if let error = stanza.errorReply(.resourceConstraint) { self.deliver(error, now: self.now) }
         case .pending:
             break
         }
@@ -67,7 +71,8 @@ extension LocalSide {
             let receipt = LocalReceipt(connection: inbound.id.number, number: suspect.number)
             if !suspect.isHandled { self.repeats.expect(receipt) }
             self.repeats.remember(
-                suspect.fingerprint, unhandled: suspect.isHandled ? nil : receipt, now: self.now)
+                suspect.fingerprint, unhandled: suspect.isHandled ? nil : receipt, isRefused: suspect.isRefused,
+                now: self.now)
         }
     }
 

@@ -23,8 +23,8 @@ package struct LocalSide: ~Copyable {
     let isComponent: Bool
 
     var actions: Deque<LocalAction> = []
-    /// Fingerprints of the last run, until the first input says what time it is.
-    private var suspects: [UInt64]
+    /// Stanzas of the last run, until the first input says what time it is.
+    private var suspects: [StanzaMark]
     /// The time of the latest input.
     var now: NIODeadline = .uptimeNanoseconds(0)
     var connections: [ConnectionID: LocalConnection] = [:]
@@ -64,10 +64,10 @@ package struct LocalSide: ~Copyable {
     /// How often something happened that may happen with every stanza.
     var floods: [LocalNote.Kind: UInt64] = [:]
 
-    /// - Parameter suspects: fingerprints (``XMPP/Stanza/fingerprint``) of what was taken from the server shortly before
-    ///   the last end of this bridge: the server may send it again.
+    /// - Parameter suspects: by what stanzas are known again that were taken from the server, or refused, shortly before the
+    ///   last end of this bridge: the server may send them again.
     package init(
-        configuration: LocalSideConfiguration, secrets: any ServerStreamSecrets, suspects: [UInt64] = []
+        configuration: LocalSideConfiguration, secrets: any ServerStreamSecrets, suspects: [StanzaMark] = []
     ) {
         self.configuration = configuration
         self.secrets = secrets
@@ -96,7 +96,9 @@ package struct LocalSide: ~Copyable {
     /// The runtime is ready. Components connect now; streams between servers wait for traffic.
     package mutating func started(now: NIODeadline) {
         self.now = now
-        for suspect in self.suspects { self.repeats.remember(suspect, now: now) }
+        for suspect in self.suspects {
+            self.repeats.remember(suspect.fingerprint, isRefused: suspect.isRefused, now: now)
+        }
         self.suspects = []
         guard case .components(let secrets) = self.configuration.attachment else { return }
         for domain in secrets.keys.sorted() {

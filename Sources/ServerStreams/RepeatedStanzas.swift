@@ -12,6 +12,7 @@ struct RepeatedStanzas {
         var expires: NIODeadline
         /// The stanza is not handled yet; its repetition must not be acknowledged before it is.
         var origin: LocalReceipt?
+        var isRefused: Bool
     }
 
     private var suspects: [UInt64: [Suspect]] = [:]
@@ -30,8 +31,11 @@ struct RepeatedStanzas {
     var isEmpty: Bool { self.suspects.isEmpty }
 
     /// Remembers a stanza of a stream that is gone.
-    mutating func remember(_ fingerprint: UInt64, unhandled origin: LocalReceipt? = nil, now: NIODeadline) {
-        let suspect = Suspect(serial: self.nextSerial, expires: now + Self.patience, origin: origin)
+    mutating func remember(
+        _ fingerprint: UInt64, unhandled origin: LocalReceipt? = nil, isRefused: Bool = false, now: NIODeadline
+    ) {
+        let suspect = Suspect(
+            serial: self.nextSerial, expires: now + Self.patience, origin: origin, isRefused: isRefused)
         self.nextSerial += 1
         self.suspects[fingerprint, default: []].append(suspect)
         self.order.append((suspect.serial, fingerprint, suspect.expires))
@@ -56,6 +60,8 @@ struct RepeatedStanzas {
         case new
         /// It is the bridge's own already.
         case handled
+        /// It was refused before. Its server sends it again, or its sender tries again; the same answer serves both.
+        case refused
         /// It came before and is being handled; `handled(_:)` will name it.
         case pending
     }
@@ -65,7 +71,7 @@ struct RepeatedStanzas {
         guard let fingerprint, let all = self.suspects[fingerprint] else { return .new }
         guard let match = all.first(where: { $0.expires > now }) else { return .new }
         self.remove(match.serial, fingerprint)
-        guard let origin = match.origin, self.unhandled[origin] != nil else { return .handled }
+        guard let origin = match.origin, self.unhandled[origin] != nil else { return match.isRefused ? .refused : .handled }
         self.unhandled[origin]?.append(receipt)
         return .pending
     }

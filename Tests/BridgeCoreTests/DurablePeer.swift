@@ -63,11 +63,11 @@ final class DurablePeer {
         machine = PeerStateMachine(
             policy: policy, recovered: journal.peer, clock: clock, now: now, random: seed &+ UInt64(restarts))
         draw()
-        let known = Set(machine.suspects)
+        let known = machine.suspects
         let again = unacknowledged
         unacknowledged = []
         for (_, stanza) in again {
-            if let fingerprint = stanza.fingerprint, known.contains(fingerprint) { continue }
+            if let mark = StanzaMark(stanza.fingerprint), known.contains(where: { $0.fingerprint == mark.fingerprint }) { continue }
             send(stanza)
         }
     }
@@ -157,7 +157,7 @@ final class DurablePeer {
     }
 
     var status: PeerStatus { machine.snapshot }
-    var suspects: [UInt64] { machine.suspects }
+    var suspects: [StanzaMark?] { machine.suspects }
     func queue(_ limit: Int = 1_000) -> [QueueEntry] { machine.queueEntries(limit: limit, now: now) }
 
     func cancel(_ id: UInt64) -> Bool {

@@ -306,7 +306,7 @@ import XMPP
         #expect(side.receive(connection, "<enable xmlns='urn:xmpp:sm:3' resume='true'/>").written(connection) == Self.acknowledged)
     }
 
-    private func certified(suspects: [UInt64] = []) -> Transcript {
+    private func certified(suspects: [StanzaMark] = []) -> Transcript {
         Transcript(.site(encryption: .required, authentication: .certificate), suspects: suspects)
     }
 
@@ -388,9 +388,30 @@ import XMPP
         #expect(side.noted(.stanzaRepeated).count == 3)
     }
 
+    @Test("A stanza that was refused before its stream broke is refused again, once, and taken when its sender tries once more")
+    func refusedAgain() throws {
+        for isRestarted in [false, true] {
+            var side = self.certified(
+                suspects: isRestarted ? [try #require(StanzaMark(self.own(1).fingerprint, isRefused: true))] : [])
+            if !isRestarted {
+                self.inbound(&side, 1)
+                _ = side.receive(1, self.own(1))
+                side.side.stanzaHandled(LocalReceipt(connection: 1, number: 1), isRefused: true, now: side.now)
+                side.draw()
+                _ = side.closed(1)
+            }
+            self.inbound(&side, 2)
+            let actions = side.receive(2, self.own(1, delay: true))
+            #expect(actions.received.isEmpty && actions.dials.count == 1)
+            #expect(side.side.snapshot.queuedStanzas == 1)
+            #expect(side.receive(2, "<r xmlns='urn:xmpp:sm:3'/>").written(2) == self.ack(1))
+            #expect(side.receive(2, self.own(1)).received.count == 1)
+        }
+    }
+
     @Test("What the last run took is known again in this one, for a while")
     func restarted() {
-        let suspects = (1...3).compactMap { self.own($0).fingerprint }
+        let suspects = (1...3).compactMap { StanzaMark(self.own($0).fingerprint) }
         var side = self.certified(suspects: suspects)
         self.inbound(&side, 1)
         #expect(side.receive(1, self.own(2, delay: true)).received.isEmpty)

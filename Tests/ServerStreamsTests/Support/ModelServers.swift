@@ -339,7 +339,7 @@ struct ResendingServer: ~Copyable {
         self.pending.removeAll()
         self.prints.removeAll()
         let now = self.side.now
-        self.side = Transcript(Self.configuration, suspects: Array(self.fingerprints.suffix(600)))
+        self.side = Transcript(Self.configuration, suspects: self.fingerprints.suffix(600).compactMap { StanzaMark($0) })
         self.learn(self.side.wait(Int64((now - .uptimeNanoseconds(0)).nanoseconds / 1_000_000_000)))
     }
 

@@ -107,7 +107,7 @@ struct Transcript: ~Copyable {
 
     init(
         _ configuration: LocalSideConfiguration = .site(), secrets: any ServerStreamSecrets = ReadableSecrets(),
-        suspects: [UInt64] = []
+        suspects: [StanzaMark] = []
     ) {
         self.side = LocalSide(configuration: configuration, secrets: secrets, suspects: suspects)
         self.side.started(now: self.now)
