@@ -51,6 +51,7 @@ final class Plan: Sendable {
     let dropOrigins: [RuleOrigin?]
     /// Refused or, for IQs, allowed.
     let refuseOrigins: [RuleOrigin?]
+    let answerOrigins: [RuleOrigin?]
     /// Of `body` or, in presence, `status`.
     let textLimit: Limit
     let stanzaLimit: Limit
@@ -70,6 +71,7 @@ final class Plan: Sendable {
         foldOrigins = draft.strip.map(\.origin)
         dropOrigins = draft.drop.map(\.origin)
         refuseOrigins = draft.refuse.map(\.origin)
+        answerOrigins = draft.answer.map(\.origin)
         textLimit = draft.textLimit
         stanzaLimit = draft.stanzaLimit
         mode = draft.mode
