@@ -38,10 +38,11 @@ package struct StanzaEdits: Sendable {
 extension Stanza {
     /// The stanza with changes; itself where there are none.
     ///
-    /// The result is canonical: ``StanzaReader`` reads its bytes to the same bytes. Copies what is left and allocates
-    /// the new stanza and two passing buffers.
+    /// The result is canonical: ``StanzaReader`` reads its bytes to the same bytes. Copies what is left; where direct
+    /// children go and others stay, it allocates the new stanza alone.
     package func applying(_ edits: StanzaEdits) -> Stanza {
         guard !edits.isEmpty else { return self }
+        if edits.texts.isEmpty, edits.leaves.isEmpty, let rest = self.removingChildren(edits.removed) { return rest }
         var copy = StanzaCopy(self.fields)
         self.storage.value.withBytes { bytes in
             unsafe self.storage.value.withEntries { entries in
@@ -74,7 +75,8 @@ private struct StanzaCopy: ~Copyable {
     init(_ fields: StanzaFields) {
         self.fields = fields
         self.out = CanonicalBuffer(capacity: fields.byteCount + 64)
-        self.entries.reserveCapacity(fields.elementCount)
+        self.entries.reserveCapacity(fields.elementCount + 1)
+        self.open.reserveCapacity(8)
     }
 
     mutating func copy(_ source: UnsafeBufferPointer<ElementEntry>, _ bytes: Bytes, _ edits: StanzaEdits) {

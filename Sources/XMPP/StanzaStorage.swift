@@ -68,6 +68,21 @@ final class StanzaStorage: ManagedBuffer<StanzaFields, UInt64> {
         return unsafe unsafeDowncast(buffer, to: StanzaStorage.self)
     }
 
+    /// Makes a stanza's memory and lets `fill` write entries and bytes, all of them, as many as `fields` says.
+    static func make(
+        fields: StanzaFields, fill: (UnsafeMutablePointer<ElementEntry>, UnsafeMutablePointer<UInt8>) -> Void
+    ) -> StanzaStorage {
+        let entryWords = fields.elementCount * MemoryLayout<ElementEntry>.stride / 8
+        let buffer = StanzaStorage.create(minimumCapacity: entryWords + (fields.byteCount + 7) / 8) { _ in fields }
+        unsafe buffer.withUnsafeMutablePointerToElements { words in
+            let start = UnsafeMutableRawPointer(words)
+            unsafe fill(
+                start.assumingMemoryBound(to: ElementEntry.self),
+                (start + entryWords * 8).assumingMemoryBound(to: UInt8.self))
+        }
+        return unsafe unsafeDowncast(buffer, to: StanzaStorage.self)
+    }
+
     @inline(__always)
     func withBytes<R>(_ body: (Bytes) -> R) -> R {
         unsafe self.withUnsafeMutablePointers { fields, words in
