@@ -68,7 +68,8 @@ extension CompiledProfile {
         }
         if !stripped.isEmpty, !keepsContent {
             if stripped.contains(.extraContent) {
-                return refuse(stanza, plan, having: .strip, lacking: [.companion, .metadata], isRoom: isRoom, &decision)
+                return refuse(
+                    stanza, plan, having: .strip, lacking: [.companion, .metadata], isRoom: isRoom, &decision)
             }
             if stripped.contains(.metadata) {
                 decision.outcome = .drop(.nothingLeft)
@@ -225,7 +226,9 @@ extension CompiledProfile {
     private func limitHistory(
         _ stanza: Stanza, _ join: Int, _ limit: RoomHistoryLimit, _ decision: inout Decision
     ) {
-        let asked = stanza.cursor(at: join).childPlaces.filter { $0.element.name == "history" && $0.isInParentNamespace }
+        let asked = stanza.cursor(at: join).childPlaces.filter {
+            $0.element.name == "history" && $0.isInParentNamespace
+        }
         var attributes: [(name: String, value: String)] = []
         if let first = asked.first {
             for name in ["maxchars", "maxstanzas", "seconds", "since"] {
@@ -278,7 +281,10 @@ extension CompiledProfile {
             decision.outcome = .answerLocally(refusal)
         } else if let refusal {
             decision.edits = StanzaEdits()
-            decision.outcome = isAnswer ? .replace(stanza.errorInPlace(refusal.condition, type: refusal.type, text: refusal.text)) : .refuse(refusal)
+            decision.outcome =
+                isAnswer
+                ? .replace(stanza.errorInPlace(refusal.condition, type: refusal.type, text: refusal.text))
+                : .refuse(refusal)
         }
     }
 

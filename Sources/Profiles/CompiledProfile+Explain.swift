@@ -114,7 +114,8 @@ private struct Explainer {
         if flags.contains(.refuse) { return rule(plan.refuseOrigins[code]) }
         if case .answerLocally = verdict { return rule(plan.answerOrigins[code]) }
         if flags.contains(.strip) {
-            return .hard("it may not cross (\(plan.foldOrigins[code]?.description ?? "profile")) and nothing else says the same")
+            return .hard(
+                "it may not cross (\(plan.foldOrigins[code]?.description ?? "profile")) and nothing else says the same")
         }
         return .none
     }
@@ -128,7 +129,8 @@ private struct Explainer {
         let (fate, rule) = verdict(of: index, depth: stanza.element(at: index).depth, parent)
         var bytesAfter = 0
         if fate != .removed, fate != .unsent, let crossing {
-            bytesAfter = after[index].map { crossing.element(at: $0).byteCount } ?? (index == 0 ? crossing.byteCount : 0)
+            bytesAfter =
+                after[index].map { crossing.element(at: $0).byteCount } ?? (index == 0 ? crossing.byteCount : 0)
         }
         var node = Explanation.Node(
             name: element.name, namespace: element.namespace, fate: fate, rule: rule,

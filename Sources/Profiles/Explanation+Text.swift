@@ -15,7 +15,8 @@ extension Explanation {
         let bytesWidth = rows.map(\.bytes.count).max() ?? 0
         let fateWidth = rows.map(\.fate.count).max() ?? 0
         for row in rows {
-            var line = Self.padded(row.name, nameWidth) + "  " + Self.padded(row.bytes, bytesWidth, isNumber: true) + "  "
+            var line =
+                Self.padded(row.name, nameWidth) + "  " + Self.padded(row.bytes, bytesWidth, isNumber: true) + "  "
             line += row.rule.isEmpty ? row.fate : Self.padded(row.fate, fateWidth) + "  " + row.rule
             text += line + "\n"
         }
@@ -28,7 +29,8 @@ extension Explanation {
     ) {
         var name = String(repeating: "  ", count: depth) + node.name
         if let parent, parent.namespace != node.namespace { name += " (\(node.namespace))" }
-        let bytes = node.fate == .kept || node.fate == .cut || node.fate == .added
+        let bytes =
+            node.fate == .kept || node.fate == .cut || node.fate == .added
             ? node.bytesBefore == node.bytesAfter ? "\(node.bytesBefore)" : "\(node.bytesBefore) → \(node.bytesAfter)"
             : "\(node.bytesBefore) → 0"
         // What shares its parent's fate has its parent's reason.

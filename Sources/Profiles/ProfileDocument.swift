@@ -57,7 +57,8 @@ struct ProfileDocument {
             let when = reading.condition(rule, shapes: StanzaShape.presence)
             let settings = reading.presence(rule, isRule: true)
             rule.finish()
-            profile.presenceRules.append(Profile.Rule(when: when, settings: settings, origin: reading.origin(rule.path)))
+            profile.presenceRules.append(
+                Profile.Rule(when: when, settings: settings, origin: reading.origin(rule.path)))
         }
         profile.presence = reading.presence(table, isRule: false)
         table.finish()

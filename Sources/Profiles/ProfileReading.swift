@@ -20,7 +20,8 @@ struct ProfileReading {
 
     func message(_ table: TableReader, isRule: Bool, shapes: Set<StanzaShape>) -> MessageSettings {
         var settings = MessageSettings()
-        refuseToDrop(table, "drop", "a message is delivered, waits, or comes back: use \"drop-when-only\" or \"refuse\"")
+        refuseToDrop(
+            table, "drop", "a message is delivered, waits, or comes back: use \"drop-when-only\" or \"refuse\"")
         settings.dropWhenOnly = list(table, "drop-when-only", in: .message, .dropped)
         let reachesRooms = shapes.isEmpty || shapes.contains(.groupchat)
         settings.folding = folding(table, in: .message, reachesRooms ? .strippedInRooms : .stripped)
@@ -74,7 +75,8 @@ struct ProfileReading {
         var condition = RuleCondition()
         guard let table = rule.table("when") else {
             if !rule.has("when") {
-                rule.reportMissing("when", allowed: "what the rule is for, as { type = \"groupchat\", direction = \"out\" }")
+                rule.reportMissing(
+                    "when", allowed: "what the rule is for, as { type = \"groupchat\", direction = \"out\" }")
             }
             return condition
         }
@@ -156,7 +158,8 @@ struct ProfileReading {
                 return nil
             }
             guard !namespace.isEmpty, namespace != XMLNamespace.server else {
-                table.report("ns", "not a namespace of payloads", allowed: "elements of the stanza's own have short names")
+                table.report(
+                    "ns", "not a namespace of payloads", allowed: "elements of the stanza's own have short names")
                 return nil
             }
             if name?.isEmpty ?? false { table.report("name", "not a name", allowed: "the element's name") }
@@ -187,7 +190,8 @@ struct ProfileReading {
             age: history.duration("age", in: .seconds(1) ... .hours(24 * 365)))
         if history.presentKeys.isEmpty {
             table.report(
-                "room-history", "no limit", allowed: "\"all\", \"none\" or { stanzas = 20, chars = 8000, age = \"1h\" }",
+                "room-history", "no limit",
+                allowed: "\"all\", \"none\" or { stanzas = 20, chars = 8000, age = \"1h\" }",
                 showsValue: false)
         }
         history.finish()

@@ -24,27 +24,42 @@ enum GoldenTable {
         "chat": ("message to='bob@hq.example' from='ann@ship.example/r' type='chat' id='m1'", .user, .out),
         "normal": ("message to='bob@hq.example' from='ann@ship.example/r' id='m1'", .user, .out),
         "headline": ("message to='bob@hq.example' from='ann@ship.example' type='headline' id='m1'", .user, .out),
-        "to-room": ("message to='ops@conference.hq.example' from='ann@ship.example/r' type='groupchat' id='m1'", .user, .out),
-        "from-room": ("message to='bob@hq.example/r' from='ops@conference.ship.example/ann' type='groupchat' id='m1'", .room, .out),
-        "room-private": ("message to='bob@hq.example/r' from='ops@conference.ship.example/ann' type='chat' id='m1'", .unknown, .out),
+        "to-room": (
+            "message to='ops@conference.hq.example' from='ann@ship.example/r' type='groupchat' id='m1'", .user, .out
+        ),
+        "from-room": (
+            "message to='bob@hq.example/r' from='ops@conference.ship.example/ann' type='groupchat' id='m1'", .room, .out
+        ),
+        "room-private": (
+            "message to='bob@hq.example/r' from='ops@conference.ship.example/ann' type='chat' id='m1'", .unknown, .out
+        ),
         "message-error": ("message to='bob@hq.example/r' from='ann@ship.example/r' type='error' id='m1'", .user, .out),
         "available": ("presence to='bob@hq.example' from='ann@ship.example/r' id='p1'", .user, .out),
-        "unavailable": ("presence to='bob@hq.example' from='ann@ship.example/r' type='unavailable' id='p1'", .user, .out),
+        "unavailable": (
+            "presence to='bob@hq.example' from='ann@ship.example/r' type='unavailable' id='p1'", .user, .out
+        ),
         "probe": ("presence to='bob@hq.example' from='ann@ship.example' type='probe'", .user, .out),
         "subscribe": ("presence to='bob@hq.example' from='ann@ship.example' type='subscribe' id='p1'", .user, .out),
         "subscribed": ("presence to='bob@hq.example' from='ann@ship.example' type='subscribed' id='p1'", .user, .out),
         "unsubscribe": ("presence to='bob@hq.example' from='ann@ship.example' type='unsubscribe' id='p1'", .user, .out),
-        "unsubscribed": ("presence to='bob@hq.example' from='ann@ship.example' type='unsubscribed' id='p1'", .user, .out),
+        "unsubscribed": (
+            "presence to='bob@hq.example' from='ann@ship.example' type='unsubscribed' id='p1'", .user, .out
+        ),
         "presence-error": ("presence to='bob@hq.example' from='ann@ship.example/r' type='error' id='p1'", .user, .out),
         "join": ("presence to='ops@conference.hq.example/ann' from='ann@ship.example/r' id='p1'", .user, .out),
         "occupant": ("presence to='bob@hq.example/r' from='ops@conference.ship.example/ann' id='p1'", .room, .out),
-        "occupant-left": ("presence to='bob@hq.example/r' from='ops@conference.ship.example/ann' type='unavailable' id='p1'", .room, .out),
+        "occupant-left": (
+            "presence to='bob@hq.example/r' from='ops@conference.ship.example/ann' type='unavailable' id='p1'", .room,
+            .out
+        ),
         "get": ("iq to='bob@hq.example/r' from='ann@ship.example/r' type='get' id='i1'", .user, .out),
         "set": ("iq to='bob@hq.example/r' from='ann@ship.example/r' type='set' id='i1'", .user, .out),
         "result": ("iq to='bob@hq.example/r' from='ann@ship.example/r' type='result' id='i1'", .user, .out),
         "iq-error": ("iq to='bob@hq.example/r' from='ann@ship.example/r' type='error' id='i1'", .user, .out),
         "in-chat": ("message to='ann@ship.example' from='bob@hq.example/r' type='chat' id='m1'", .user, .in),
-        "in-room": ("message to='ann@ship.example/r' from='ops@conference.hq.example/bob' type='groupchat' id='m1'", .room, .in),
+        "in-room": (
+            "message to='ann@ship.example/r' from='ops@conference.hq.example/bob' type='groupchat' id='m1'", .room, .in
+        ),
         "in-available": ("presence to='ann@ship.example' from='bob@hq.example/r' id='p1'", .user, .in),
         "in-occupant": ("presence to='ann@ship.example/r' from='ops@conference.hq.example/bob' id='p1'", .room, .in),
     ]
@@ -52,7 +67,9 @@ enum GoldenTable {
     /// `%5000%` in a content stands for so many letters.
     private static func expanded(_ text: String) -> String {
         var parts = text.components(separatedBy: "%")
-        for index in parts.indices where index % 2 == 1 { parts[index] = String(repeating: "a", count: Int(parts[index]) ?? 0) }
+        for index in parts.indices where index % 2 == 1 {
+            parts[index] = String(repeating: "a", count: Int(parts[index]) ?? 0)
+        }
         return parts.joined()
     }
 
@@ -62,7 +79,8 @@ enum GoldenTable {
     }
 
     static let text: String = {
-        let file = URL(fileURLWithPath: #filePath).deletingLastPathComponent().appendingPathComponent("Fixtures/golden.txt")
+        let file = URL(fileURLWithPath: #filePath).deletingLastPathComponent().appendingPathComponent(
+            "Fixtures/golden.txt")
         return (try? String(contentsOf: file, encoding: .utf8)) ?? ""
     }()
 
@@ -92,7 +110,8 @@ enum GoldenTable {
                     rows.append(
                         GoldenRow(
                             line: number + 1, profile: name, stanza: wrap(current.shape.tag, current.content),
-                            opening: current.shape.tag, sender: current.shape.sender, direction: current.shape.direction,
+                            opening: current.shape.tag, sender: current.shape.sender,
+                            direction: current.shape.direction,
                             expected: expected))
                 }
             }
@@ -109,7 +128,9 @@ enum GoldenTable {
             guard stanza.text.hasPrefix(start), stanza.text.hasSuffix(end) else { return stanza.text }
             return String(stanza.text.dropFirst(start.count).dropLast(end.count))
         }
-        func shown(_ refusal: Refusal) -> String { "\(refusal.condition.rawValue) \(refusal.type.rawValue): \(refusal.text)" }
+        func shown(_ refusal: Refusal) -> String {
+            "\(refusal.condition.rawValue) \(refusal.type.rawValue): \(refusal.text)"
+        }
         switch verdict {
         case .pass: return "pass"
         case .fold(let stanza): return ("fold " + content(stanza)).trimmingCharacters(in: .whitespaces)

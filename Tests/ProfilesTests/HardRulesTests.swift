@@ -13,7 +13,8 @@ import XMPP
 
     /// Namespaces of what carries the meaning of a message.
     private static let meaning: Set<String> = [
-        "urn:xmpp:omemo:2", "eu.siacs.conversations.axolotl", "urn:xmpp:openpgp:0", "jabber:x:encrypted", "urn:xmpp:eme:0",
+        "urn:xmpp:omemo:2", "eu.siacs.conversations.axolotl", "urn:xmpp:openpgp:0", "jabber:x:encrypted",
+        "urn:xmpp:eme:0",
         "jabber:x:oob", "urn:xmpp:sfs:0", "urn:xmpp:reply:0", "urn:xmpp:reactions:0", "urn:xmpp:message-retract:1",
         "urn:xmpp:message-moderate:1", "urn:xmpp:message-correct:0", "urn:xmpp:fasten:0", "urn:xmpp:forward:0",
         "http://jabber.org/protocol/ibb", "jabber:x:data", "urn:xmpp:jingle-message:0",
@@ -48,13 +49,15 @@ import XMPP
     }
 
     private func check(
-        _ verdict: ProfileVerdict, of stanza: Stanza, _ direction: ProfileDirection, _ sender: StanzaSender, _ comment: String
+        _ verdict: ProfileVerdict, of stanza: Stanza, _ direction: ProfileDirection, _ sender: StanzaSender,
+        _ comment: String
     ) {
         let dropped: DropReason? = if case .drop(let reason) = verdict { reason } else { nil }
         let isRefused = if case .refuse = verdict { true } else { false }
         let isAnswered = if case .answerLocally = verdict { true } else { false }
         switch (stanza.kind, stanza.type) {
-        case (_, .error), (.presence, .subscribe), (.presence, .subscribed), (.presence, .unsubscribe), (.presence, .unsubscribed),
+        case (_, .error), (.presence, .subscribe), (.presence, .subscribed), (.presence, .unsubscribe),
+            (.presence, .unsubscribed),
             (.presence, .unavailable), (.iq, .result):
             #expect(dropped == nil && !isRefused && !isAnswered, "\(comment)")
         case (.iq, _):
@@ -74,7 +77,9 @@ import XMPP
             }
         default: break
         }
-        if direction == .out, stanza.isError || [.subscribe, .subscribed, .unsubscribe, .unsubscribed].contains(stanza.type) {
+        if direction == .out,
+            stanza.isError || [.subscribe, .subscribed, .unsubscribe, .unsubscribed].contains(stanza.type)
+        {
             #expect(verdict == .pass, "\(comment)")
         }
     }
@@ -113,11 +118,14 @@ import XMPP
         stanza.root.children.filter { $0.interned == .body || $0.interned == .subject }.map(\.text)
     }
 
-    @Test func `every payload under every key is taken or refused with a reason, and what is taken keeps to the rules`() {
+    @Test func `every payload under every key is taken or refused with a reason, and what is taken keeps to the rules`()
+    {
         for payload in PayloadVocabulary.all {
             for (section, key) in [
-                ("message", "strip"), ("message", "drop-when-only"), ("message", "strip-in-chat"), ("message", "refuse"),
-                ("message", "keep-only"), ("presence", "strip"), ("presence", "keep-only"), ("iq", "allow"), ("iq", "refuse"),
+                ("message", "strip"), ("message", "drop-when-only"), ("message", "strip-in-chat"),
+                ("message", "refuse"),
+                ("message", "keep-only"), ("presence", "strip"), ("presence", "keep-only"), ("iq", "allow"),
+                ("iq", "refuse"),
                 ("iq", "strip"), ("iq", "answer-locally"),
             ] {
                 let found = problems("[\(section)]\n\(key) = [\"\(payload.name)\"]")
@@ -125,7 +133,9 @@ import XMPP
                 let isStripped = ["strip", "drop-when-only", "strip-in-chat"].contains(key) && section != "iq"
                 let role = section == "presence" ? payload.presenceRole : payload.role
                 if isStripped, role == .kept || role == .meaning {
-                    #expect(found.first?.contains("p.toml:3: \(section).\(key)[0] = \"\(payload.name)\": ") ?? false, "\(payload.name)")
+                    #expect(
+                        found.first?.contains("p.toml:3: \(section).\(key)[0] = \"\(payload.name)\": ") ?? false,
+                        "\(payload.name)")
                 }
             }
         }

@@ -19,51 +19,93 @@ struct FaultyProfile: Sendable, CustomTestStringConvertible {
 
 @Suite("Reading of profiles") struct ProfileReadingTests {
     static let faulty = [
-        FaultyProfile("an unknown key", "[message]\nstripp = []", ["p.toml:3: message.stripp", "did you mean \"strip\""]),
+        FaultyProfile(
+            "an unknown key", "[message]\nstripp = []", ["p.toml:3: message.stripp", "did you mean \"strip\""]),
         FaultyProfile("an unknown section", "[messages]\n", ["p.toml:2: messages", "did you mean \"message\""]),
-        FaultyProfile("no such short name", "[message]\nstrip = [\"chatstates\"]", [
-            "p.toml:3: message.strip[0] = \"chatstates\"", "did you mean \"chat-states\""]),
-        FaultyProfile("strip and keep-only", "[message]\nstrip = []\nkeep-only = []", ["p.toml:4", "beside strip", "one of them"]),
-        FaultyProfile("presence: strip and keep-only", "[presence]\nkeep-only = []\nstrip = []", ["p.toml:3", "beside strip"]),
-        FaultyProfile("security labels stripped", "[message]\nstrip = [\n  \"xhtml\",\n  \"security-labels\",\n]", [
-            "p.toml:5: message.strip[1] = \"security-labels\"", "always kept", "wrong people"]),
-        FaultyProfile("a label by its namespace", "[message]\nstrip = [{ ns = \"urn:xmpp:sec-label:0\", name = \"securitylabel\" }]", [
-            "p.toml:3", "always kept"]),
-        FaultyProfile("a whole namespace of labels", "[message]\nstrip = [{ ns = \"urn:xmpp:sec-label:0\" }]", ["p.toml:3", "always kept"]),
+        FaultyProfile(
+            "no such short name", "[message]\nstrip = [\"chatstates\"]",
+            [
+                "p.toml:3: message.strip[0] = \"chatstates\"", "did you mean \"chat-states\"",
+            ]),
+        FaultyProfile(
+            "strip and keep-only", "[message]\nstrip = []\nkeep-only = []", ["p.toml:4", "beside strip", "one of them"]),
+        FaultyProfile(
+            "presence: strip and keep-only", "[presence]\nkeep-only = []\nstrip = []", ["p.toml:3", "beside strip"]),
+        FaultyProfile(
+            "security labels stripped", "[message]\nstrip = [\n  \"xhtml\",\n  \"security-labels\",\n]",
+            [
+                "p.toml:5: message.strip[1] = \"security-labels\"", "always kept", "wrong people",
+            ]),
+        FaultyProfile(
+            "a label by its namespace",
+            "[message]\nstrip = [{ ns = \"urn:xmpp:sec-label:0\", name = \"securitylabel\" }]",
+            [
+                "p.toml:3", "always kept",
+            ]),
+        FaultyProfile(
+            "a whole namespace of labels", "[message]\nstrip = [{ ns = \"urn:xmpp:sec-label:0\" }]",
+            ["p.toml:3", "always kept"]),
         FaultyProfile("labelled messages refused", "[message]\nrefuse = [\"security-labels\"]", ["always kept"]),
-        FaultyProfile("labelled messages dropped", "[message]\ndrop-when-only = [\"security-labels\"]", ["always kept"]),
-        FaultyProfile("OMEMO stripped", "[message]\nstrip = [\"omemo\"]", ["p.toml:3", "what the sender meant", "\"refuse\""]),
-        FaultyProfile("a reply stripped by namespace", "[message]\nstrip = [{ ns = \"urn:xmpp:reply:0\", name = \"reply\" }]", [
-            "p.toml:3", "what the sender meant"]),
-        FaultyProfile("the group of encryption stripped", "[message]\nstrip = [\"encryption\"]", ["what the sender meant"]),
+        FaultyProfile(
+            "labelled messages dropped", "[message]\ndrop-when-only = [\"security-labels\"]", ["always kept"]),
+        FaultyProfile(
+            "OMEMO stripped", "[message]\nstrip = [\"omemo\"]", ["p.toml:3", "what the sender meant", "\"refuse\""]),
+        FaultyProfile(
+            "a reply stripped by namespace", "[message]\nstrip = [{ ns = \"urn:xmpp:reply:0\", name = \"reply\" }]",
+            [
+                "p.toml:3", "what the sender meant",
+            ]),
+        FaultyProfile(
+            "the group of encryption stripped", "[message]\nstrip = [\"encryption\"]", ["what the sender meant"]),
         FaultyProfile("retractions dropped", "[message]\ndrop-when-only = [\"retraction\"]", ["what the sender meant"]),
         FaultyProfile("bodies stripped", "[message]\nstrip = [\"body\"]", ["always kept", "what was written"]),
         FaultyProfile("delays stripped", "[message]\nstrip = [\"delay\"]", ["old messages look new"]),
         FaultyProfile("room ids stripped", "[message]\nstrip = [\"stanza-id\"]", ["moderation", "strip-in-chat"]),
         FaultyProfile("room ids stripped by a group", "[message]\nstrip = [\"stanza-ids\"]", ["strip-in-chat"]),
-        FaultyProfile("room ids stripped by a rule", "[[message.rule]]\nwhen = { type = \"groupchat\" }\nstrip = [\"stanza-id\"]", [
-            "p.toml:4: message.rule[0].strip[0]", "strip-in-chat"]),
-        FaultyProfile("messages dropped", "[message]\ndrop = [\"body\"]", ["p.toml:3", "delivered, waits, or comes back"]),
+        FaultyProfile(
+            "room ids stripped by a rule", "[[message.rule]]\nwhen = { type = \"groupchat\" }\nstrip = [\"stanza-id\"]",
+            [
+                "p.toml:4: message.rule[0].strip[0]", "strip-in-chat",
+            ]),
+        FaultyProfile(
+            "messages dropped", "[message]\ndrop = [\"body\"]", ["p.toml:3", "delivered, waits, or comes back"]),
         FaultyProfile("MUC presence stripped", "[presence]\nstrip = [\"muc-user\"]", ["always kept", "who is in it"]),
         FaultyProfile("joins stripped", "[presence]\nstrip = [\"muc\"]", ["enters a room"]),
         FaultyProfile("FMUC stripped", "[presence]\nstrip = [\"fmuc\"]", ["stay one"]),
-        FaultyProfile("availability stripped", "[presence]\nstrip = [\"show\", \"priority\"]", ["it is the availability"], ["which of several clients"]),
+        FaultyProfile(
+            "availability stripped", "[presence]\nstrip = [\"show\", \"priority\"]", ["it is the availability"],
+            ["which of several clients"]),
         FaultyProfile("presence dropped", "[presence]\ndrop = true", ["\"mode\""]),
-        FaultyProfile("IQs dropped by default", "[iq]\ndefault = \"drop\"", ["p.toml:3: iq.default = \"drop\"", "exactly one answer", "refuse"]),
+        FaultyProfile(
+            "IQs dropped by default", "[iq]\ndefault = \"drop\"",
+            ["p.toml:3: iq.default = \"drop\"", "exactly one answer", "refuse"]),
         FaultyProfile("IQs dropped by a list", "[iq]\ndrop = [\"ping\"]", ["exactly one answer"]),
         FaultyProfile("an IQ without its payload", "[iq]\nstrip = [\"vcard\"]", ["one payload", "vcard-photo"]),
-        FaultyProfile("label catalogues refused", "[iq]\nrefuse = [\"label-catalog\"]", ["always kept", "label what they send"]),
-        FaultyProfile("an answer that nobody knows", "[iq]\nanswer-locally = [\"pubsub\"]", ["cannot know", "disco-info"]),
-        FaultyProfile("allowed and refused", "[iq]\nallow = [\"ping\"]\nrefuse = [\"ping\"]", ["p.toml:4", "allowed as well"]),
-        FaultyProfile("the wrong section", "[message]\nstrip = [\"caps\"]\n[presence]\nstrip = [\"xhtml\"]\n[iq]\nallow = [\"mood\"]",
-            ["p.toml:3", "payload of presence"], ["p.toml:5", "payload of messages"], ["p.toml:7", "payload of messages"]),
-        FaultyProfile("a rule without a condition", "[[message.rule]]\nstrip = [\"xhtml\"]", ["p.toml:2: message.rule[0].when", "missing"]),
-        FaultyProfile("a rule for everything", "[[message.rule]]\nwhen = {}\nstrip = [\"xhtml\"]", ["p.toml:3", "into the section"]),
-        FaultyProfile("a condition that does not exist",
+        FaultyProfile(
+            "label catalogues refused", "[iq]\nrefuse = [\"label-catalog\"]", ["always kept", "label what they send"]),
+        FaultyProfile(
+            "an answer that nobody knows", "[iq]\nanswer-locally = [\"pubsub\"]", ["cannot know", "disco-info"]),
+        FaultyProfile(
+            "allowed and refused", "[iq]\nallow = [\"ping\"]\nrefuse = [\"ping\"]", ["p.toml:4", "allowed as well"]),
+        FaultyProfile(
+            "the wrong section",
+            "[message]\nstrip = [\"caps\"]\n[presence]\nstrip = [\"xhtml\"]\n[iq]\nallow = [\"mood\"]",
+            ["p.toml:3", "payload of presence"], ["p.toml:5", "payload of messages"],
+            ["p.toml:7", "payload of messages"]),
+        FaultyProfile(
+            "a rule without a condition", "[[message.rule]]\nstrip = [\"xhtml\"]",
+            ["p.toml:2: message.rule[0].when", "missing"]),
+        FaultyProfile(
+            "a rule for everything", "[[message.rule]]\nwhen = {}\nstrip = [\"xhtml\"]",
+            ["p.toml:3", "into the section"]),
+        FaultyProfile(
+            "a condition that does not exist",
             "[[message.rule]]\nwhen = { type = \"presence\", direction = \"north\", domains = [\"a b\"] }",
             ["unknown type"], ["direction", "allowed"], ["not a domain name"]),
         FaultyProfile("what stays, in a section", "[message]\nkeep = [\"xhtml\"]", ["message.keep", "unknown key"]),
-        FaultyProfile("values out of range", """
+        FaultyProfile(
+            "values out of range",
+            """
             [message]
             max-body-bytes = 3
             max-bytes = 999
@@ -80,12 +122,15 @@ struct FaultyProfile: Sendable, CustomTestStringConvertible {
             level = 0
             hold = "2h"
             """, ["p.toml:3", "16B"], ["p.toml:4", "1000B"], ["p.toml:6", "did you mean \"fold\""], ["p.toml:7", "1s"],
-            ["p.toml:8", "no limit"], ["p.toml:10"], ["p.toml:12", "never expire"], ["p.toml:13", "0 to 15"], ["p.toml:15"], ["p.toml:16"]),
-        FaultyProfile("elements without a namespace", "[message]\nstrip = [{ name = \"x\" }, { ns = \"\" }, 4]",
+            ["p.toml:8", "no limit"], ["p.toml:10"], ["p.toml:12", "never expire"], ["p.toml:13", "0 to 15"],
+            ["p.toml:15"], ["p.toml:16"]),
+        FaultyProfile(
+            "elements without a namespace", "[message]\nstrip = [{ name = \"x\" }, { ns = \"\" }, 4]",
             ["message.strip[0].ns", "missing"], ["not a namespace"], ["an integer"]),
         FaultyProfile("the name of another file", "name = \"q\"\n", ["not the name of this file", "\"p\""]),
         FaultyProfile("TOML that is none", "[message\n", ["TOML syntax"]),
-        FaultyProfile("a parent that is not there", "inherits = \"nowhere\"", ["p.toml:2: inherits = \"nowhere\"", "no profile"]),
+        FaultyProfile(
+            "a parent that is not there", "inherits = \"nowhere\"", ["p.toml:2: inherits = \"nowhere\"", "no profile"]),
         FaultyProfile("itself for a parent", "inherits = \"p\"", ["p.toml:2", "p → p"]),
     ]
 
@@ -107,7 +152,8 @@ struct FaultyProfile: Sendable, CustomTestStringConvertible {
 
     @Test func `problems of all files of a chain come together, each under its file`() {
         do {
-            _ = try profile(("c", "inherits = \"b\"\nx = 1"), ("b", "inherits = \"a\"\n[iq]\ny = 2"), ("a", "[message]\nz = 3"))
+            _ = try profile(
+                ("c", "inherits = \"b\"\nx = 1"), ("b", "inherits = \"a\"\n[iq]\ny = 2"), ("a", "[message]\nz = 3"))
             Issue.record("a faulty profile was taken")
         } catch {
             #expect(error.problems.map { "\($0.file):\($0.line)" } == ["a.toml:3", "b.toml:4", "c.toml:3"])
@@ -119,8 +165,10 @@ struct FaultyProfile: Sendable, CustomTestStringConvertible {
             _ = try profile(("a", "inherits = \"b\""), ("b", "inherits = \"c\""), ("c", "inherits = \"b\""))
             Issue.record("a circle was taken")
         } catch {
-            #expect(error.problems.map(\.description) == [
-                "c.toml:2: inherits = \"b\": a profile cannot inherit from itself: b → c → b (another profile)"])
+            #expect(
+                error.problems.map(\.description) == [
+                    "c.toml:2: inherits = \"b\": a profile cannot inherit from itself: b → c → b (another profile)"
+                ])
         }
     }
 
@@ -141,7 +189,9 @@ struct FaultyProfile: Sendable, CustomTestStringConvertible {
 
     @Test func `a key replaces the inherited one, strip and keep-only each other, and rules add up`() throws {
         let compiled = try profile(
-            ("c", """
+            (
+                "c",
+                """
                 inherits = "b"
                 [message]
                 keep-only = ["receipts"]
@@ -155,8 +205,11 @@ struct FaultyProfile: Sendable, CustomTestStringConvertible {
                 class.message = { priority = 9 }
                 [block]
                 hold = "2KiB"
-                """),
-            ("b", """
+                """
+            ),
+            (
+                "b",
+                """
                 [message]
                 strip = ["xhtml"]
                 drop-when-only = ["chat-states"]
@@ -172,7 +225,8 @@ struct FaultyProfile: Sendable, CustomTestStringConvertible {
                 [block]
                 level = 3
                 hold = "turn"
-                """))
+                """
+            ))
         let profile = compiled.profile
         #expect(profile.ancestors == ["b"] && profile.name == "c")
         guard case .keepOnly(let list, _)? = profile.message.folding else {
@@ -186,7 +240,8 @@ struct FaultyProfile: Sendable, CustomTestStringConvertible {
         #expect(profile.outbox.supersedesPresence == false && profile.outbox.urgent == .init())
         #expect(profile.block.level == 3 && profile.block.hold == .bytes(2_048))
         // The nearer of two lists wins.
-        let ping = try read("<iq to='b.example' from='a@a.example/r' type='get' id='1'><ping xmlns='urn:xmpp:ping'/></iq>")
+        let ping = try read(
+            "<iq to='b.example' from='a@a.example/r' type='get' id='1'><ping xmlns='urn:xmpp:ping'/></iq>")
         #expect(compiled.apply(ping, direction: .out) == .pass)
     }
 

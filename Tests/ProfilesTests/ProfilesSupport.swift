@@ -38,7 +38,9 @@ enum Shipped {
 func profile(_ texts: (String, String)...) throws(ConfigurationProblems) -> CompiledProfile {
     let library = ProfileLibrary { wanted in
         texts.first { $0.0 == wanted }.map {
-            .init(file: "\($0.0).toml", text: $0.1.contains("name = \"\($0.0)\"") ? $0.1 : "name = \"\($0.0)\"; ".dropLast(2) + "\n" + $0.1)
+            .init(
+                file: "\($0.0).toml",
+                text: $0.1.contains("name = \"\($0.0)\"") ? $0.1 : "name = \"\($0.0)\"; ".dropLast(2) + "\n" + $0.1)
         }
     }
     return CompiledProfile(try library.profile(named: texts.first?.0 ?? ""))
@@ -68,7 +70,9 @@ func expectCanonical(_ stanza: Stanza, _ comment: String = "", _ place: SourceLo
     let again = try read(stanza.text, place)
     #expect(again.text == stanza.text, "\(comment)", sourceLocation: place)
     #expect(again == stanza && again.elementCount == stanza.elementCount, "\(comment)", sourceLocation: place)
-    #expect(again.to == stanza.to && again.from == stanza.from && again.id == stanza.id, "\(comment)", sourceLocation: place)
+    #expect(
+        again.to == stanza.to && again.from == stanza.from && again.id == stanza.id, "\(comment)", sourceLocation: place
+    )
     #expect(again.type == stanza.type && again.kind == stanza.kind, "\(comment)", sourceLocation: place)
     for index in 0..<min(again.elementCount, stanza.elementCount) {
         let (left, right) = (again.element(at: index), stanza.element(at: index))

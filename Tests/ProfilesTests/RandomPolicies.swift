@@ -24,7 +24,9 @@ struct RandomPolicies {
             if chance(15) {
                 let namespaces = ["urn:example:new", "urn:example:a&b", "urn:xmpp:sec-label:0", "urn:xmpp:reply:0"]
                 return Sourced(
-                    .element(namespace: pick(namespaces), local: chance(50) ? pick(["new", "reply", "securitylabel"]) : nil), origin)
+                    .element(
+                        namespace: pick(namespaces), local: chance(50) ? pick(["new", "reply", "securitylabel"]) : nil),
+                    origin)
             }
             let name = pick(PayloadVocabulary.names)
             return Sourced(.short(name, payloads: PayloadVocabulary.payloads(named: name) ?? []), origin)
@@ -61,7 +63,8 @@ struct RandomPolicies {
         settings.folding = folding()
         settings.maximumStatusBytes = limit(0...40)
         if chance(50) {
-            settings.roomHistory = Sourced(RoomHistoryLimit(stanzas: pick([0, 5]), characters: chance(50) ? 100 : nil), origin)
+            settings.roomHistory = Sourced(
+                RoomHistoryLimit(stanzas: pick([0, 5]), characters: chance(50) ? 100 : nil), origin)
         }
         return settings
     }
@@ -92,7 +95,8 @@ struct RandomPolicies {
         profile.iq = iq()
         for _ in 0..<Int.random(in: 0...2, using: &random) {
             profile.messageRules.append(.init(when: when([.chat, .groupchat]), settings: message(), origin: origin))
-            profile.presenceRules.append(.init(when: when([.available, .unavailable]), settings: presence(), origin: origin))
+            profile.presenceRules.append(
+                .init(when: when([.available, .unavailable]), settings: presence(), origin: origin))
             profile.iqRules.append(.init(when: when([.get, .set, .result]), settings: iq(), origin: origin))
         }
         return profile
@@ -108,7 +112,8 @@ struct RandomPolicies {
         let types: [String?] =
             switch kind {
             case "message": [nil, "chat", "groupchat", "headline", "normal", "error", "odd"]
-            case "presence": [nil, nil, "unavailable", "subscribe", "subscribed", "unsubscribe", "unsubscribed", "probe", "error"]
+            case "presence":
+                [nil, nil, "unavailable", "subscribe", "subscribed", "unsubscribe", "unsubscribed", "probe", "error"]
             default: ["get", "set", "result", "error"]
             }
         let from = pick(["ann@ship.example/r", "ops@conference.ship.example/ann", "ship.example"])
@@ -125,21 +130,30 @@ struct RandomPolicies {
     private mutating func element(depth: Int) -> String {
         if chance(10) { return Self.label }
         if chance(10) { return "<body>\(words())</body>" }
-        if chance(5) { return "<x xmlns='http://jabber.org/protocol/muc'>\(pick(["", "<history seconds='9'/>", "<history/><history/>"]))</x>" }
-        if chance(10) { return "<n:new xmlns:n='\(pick(["urn:example:new", "urn:example:a&amp;b", "urn:other"]))' n:k='v'/>" }
+        if chance(5) {
+            return
+                "<x xmlns='http://jabber.org/protocol/muc'>\(pick(["", "<history seconds='9'/>", "<history/><history/>"]))</x>"
+        }
+        if chance(10) {
+            return "<n:new xmlns:n='\(pick(["urn:example:new", "urn:example:a&amp;b", "urn:other"]))' n:k='v'/>"
+        }
         let payload = pick(PayloadVocabulary.all)
         guard !payload.elements.isEmpty else {
-            return "<event xmlns='http://jabber.org/protocol/pubsub#event'><items node='\(pick(payload.nodes))'/></event>"
+            return
+                "<event xmlns='http://jabber.org/protocol/pubsub#event'><items node='\(pick(payload.nodes))'/></event>"
         }
         let name = pick(payload.elements)
         let prefix = chance(30) ? "p:" : ""
         let space = prefix.isEmpty ? "xmlns" : "xmlns:p"
         let content = depth < 2 && chance(30) ? gap() + element(depth: depth + 1) + gap() : chance(30) ? words() : ""
         let isOwn = name.namespace == XMLNamespace.server
-        return "<\(isOwn ? "" : prefix)\(name.local)\(isOwn ? "" : " \(space)='\(XMLEscape.attribute(name.namespace))'")>\(content)</\(isOwn ? "" : prefix)\(name.local)>"
+        return
+            "<\(isOwn ? "" : prefix)\(name.local)\(isOwn ? "" : " \(space)='\(XMLEscape.attribute(name.namespace))'")>\(content)</\(isOwn ? "" : prefix)\(name.local)>"
     }
 
     private mutating func words() -> String {
-        (0..<Int.random(in: 0...12, using: &random)).map { _ in pick(["alpha ", "👩‍👩‍👧", "é", "e\u{301}", "&amp;", "🇬🇧", "]]&gt;", "x"]) }.joined()
+        (0..<Int.random(in: 0...12, using: &random)).map { _ in
+            pick(["alpha ", "👩‍👩‍👧", "é", "e\u{301}", "&amp;", "🇬🇧", "]]&gt;", "x"])
+        }.joined()
     }
 }
