@@ -11,6 +11,8 @@ struct CodeSpace: Sendable {
     }
 
     private(set) var customs: [Custom] = []
+    /// Kept here, since every child of every stanza is compared with it.
+    private let eventCode = PayloadVocabulary.Code.event
 
     var count: Int { PayloadVocabulary.firstCustomCode + customs.count }
 
@@ -64,12 +66,12 @@ struct CodeSpace: Sendable {
     @inline(__always)
     func code(of name: ElementName, at index: Int, in stanza: Stanza) -> Int {
         let code = Int(name.code)
-        return code == 0 || code == PayloadVocabulary.Code.event ? slowCode(code, at: index, in: stanza) : code
+        return code == 0 || code == eventCode ? slowCode(code, at: index, in: stanza) : code
     }
 
     @inline(never)
     private func slowCode(_ code: Int, at index: Int, in stanza: Stanza) -> Int {
-        if code == PayloadVocabulary.Code.event {
+        if code == eventCode {
             let items = stanza.cursor(at: index).children.first { ["items", "purge", "delete"].contains($0.name) }
             return items?.attribute("node").flatMap { PayloadVocabulary.eventCode(node: $0) } ?? code
         }

@@ -33,20 +33,20 @@ extension CompiledProfile {
         var stripped: PayloadFlags = []
         var keepsContent = false
         var isOversize = false
-        var edits = decision.edits
+        var removed = decision.edits.removed
         stanza.forEachChild { index, name in
-            if edits.removed.contains(index) { return }
+            if removed.contains(index) { return }
             let flags = plan.flags[codes.code(of: name, at: index, in: stanza)]
             any.formUnion(flags)
             all.formIntersection(flags)
             if flags.contains(.strip) {
-                edits.removed.insert(index)
+                removed.insert(index)
                 stripped.formUnion(flags)
                 stripped.formUnion(flags.isDisjoint(with: [.companion, .metadata]) ? .extraContent : [])
             } else if !flags.contains(.quiet) {
                 keepsContent = true
             }
-            if flags.contains(.text), stanza.element(at: index).contentBytes > plan.textLimit.bytes {
+            if flags.contains(.text), stanza.contentIsLonger(than: plan.textLimit.bytes, at: index) {
                 isOversize = true
             }
         }
@@ -77,7 +77,7 @@ extension CompiledProfile {
                 return
             }
         }
-        decision.edits = edits
+        decision.edits.removed = removed
         if plan.stripsNested { stripNested(stanza, plan, &decision) }
         if isOversize, !limitText(stanza, plan, isRoom: isRoom, &decision) { return }
         guard plan.stanzaLimit.bytes < stanza.byteCount else { return }
@@ -150,7 +150,7 @@ extension CompiledProfile {
         var cuts: [(index: Int, text: String)] = []
         stanza.forEachChild { index, name in
             let flags = plan.flags[codes.code(of: name, at: index, in: stanza)]
-            guard flags.contains(.text), stanza.element(at: index).contentBytes > plan.textLimit.bytes else { return }
+            guard flags.contains(.text), stanza.contentIsLonger(than: plan.textLimit.bytes, at: index) else { return }
             // Escaping may have made more of it than the sender wrote.
             if let cut = TextCut.cut(stanza.cursor(at: index).text, toBytes: plan.textLimit.bytes) {
                 cuts.append((index, cut))
@@ -188,14 +188,14 @@ extension CompiledProfile {
         var any: PayloadFlags = []
         var history: Int?
         var isOversize = false
-        var edits = decision.edits
+        var removed = decision.edits.removed
         stanza.forEachChild { index, name in
-            if edits.removed.contains(index) { return }
+            if removed.contains(index) { return }
             let flags = plan.flags[codes.code(of: name, at: index, in: stanza)]
             any.formUnion(flags)
             if flags.contains(.strip) {
-                edits.removed.insert(index)
-            } else if flags.contains(.text), stanza.element(at: index).contentBytes > plan.textLimit.bytes {
+                removed.insert(index)
+            } else if flags.contains(.text), stanza.contentIsLonger(than: plan.textLimit.bytes, at: index) {
                 isOversize = true
             }
             if name == .muc { history = history ?? index }
@@ -211,7 +211,7 @@ extension CompiledProfile {
             decision.cause = .mode
             return
         }
-        decision.edits = edits
+        decision.edits.removed = removed
         if isOversize {
             let cuts = self.cuts(stanza, plan)
             decision.edits.texts += cuts

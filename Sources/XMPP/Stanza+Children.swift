@@ -50,6 +50,12 @@ extension Stanza {
             byteCount: Int(entry.end - entry.start), contentBytes: content)
     }
 
+    /// Whether more than so many bytes stand between an element's tags, as written.
+    package func contentIsLonger(than limit: Int, at index: Int) -> Bool {
+        let entry = self.storage.value.entry(index)
+        return Int(entry.end - entry.start) > limit && self.element(at: index).contentBytes > limit
+    }
+
     private func closingTagBytes(_ entry: ElementEntry) -> Int {
         self.storage.value.withBytes { $0.nameLength(of: entry) + 3 }
     }
