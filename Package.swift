@@ -93,8 +93,8 @@ let package = Package(
         .executableTarget(
             name: "skywave-bench",
             dependencies: [
-                "XMPP", "Outbox", "Blocks", "BridgeCore", "Store", "SampleTraffic", "CAllocationCounter", "CExpat",
-                nioCore, nioPosix, arguments,
+                "XMPP", "Outbox", "Blocks", "BridgeCore", "Profiles", "Store", "SampleTraffic", "CAllocationCounter",
+                "CExpat", nioCore, nioPosix, arguments,
             ], path: "Sources/Benchmarks/skywave-bench"),
         .executableTarget(
             name: "skywave-load", dependencies: ["SampleTraffic", "TLS", nioCore, nioPosix, arguments],

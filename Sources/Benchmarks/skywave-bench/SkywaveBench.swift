@@ -8,7 +8,7 @@ struct SkywaveBench: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "skywave-bench", abstract: "Measures the pieces of the data path on this machine.")
 
-    @Argument(help: "Benches to run: idle, parse, outbound, link, durable. All when none is named.")
+    @Argument(help: "Benches to run: idle, parse, profiles, outbound, link, durable. All when none is named.")
     var names: [Bench] = []
 
     @Flag(help: "Leave the recorded files out.")
@@ -21,7 +21,7 @@ struct SkywaveBench: ParsableCommand {
     var sample: Int?
 
     enum Bench: String, ExpressibleByArgument, CaseIterable {
-        case idle, parse, outbound, link, durable
+        case idle, parse, profiles, outbound, link, durable
     }
 
     func validate() throws {
@@ -43,6 +43,7 @@ struct SkywaveBench: ParsableCommand {
             ExpatBench.run(corpus, runs: runs)
             ParseBench.run(corpus, runs: runs, isMain: corpus.name.isEmpty)
         }
+        if chosen.contains(.profiles) { ProfileBench.run(runs: runs) }
         for corpus in corpora where chosen.contains(.outbound) {
             DeflateBench.run(corpus, runs: runs)
             OutboundBench.run(corpus, runs: runs, isMain: corpus.name.isEmpty)
