@@ -16,7 +16,8 @@ struct PlanDraft {
     var answer: [Mark]
     var textLimit = Limit.none
     var stanzaLimit = Limit.none
-    var mode = PresenceMode.pass
+    /// Where no file says a mode, what it strips goes all the same.
+    var mode = PresenceMode.fold
     var modeOrigin: RuleOrigin?
     var roomHistory: RoomHistoryLimit?
     var roomHistoryOrigin: RuleOrigin?

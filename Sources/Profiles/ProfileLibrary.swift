@@ -36,7 +36,7 @@ package struct ProfileLibrary {
         var chain: [ProfileDocument] = []
         var next: String? = name
         while let wanted = next {
-            guard let source = source(wanted) else {
+            guard let source = Self.isName(wanted) ? source(wanted) : nil else {
                 problems.append(missing(wanted, from: chain.last))
                 break
             }
@@ -61,8 +61,22 @@ package struct ProfileLibrary {
         return profile
     }
 
+    /// 1 to 64 letters, digits, `-`, `_`, `.`, and no dot first: a name becomes part of a path.
+    package static func isName(_ name: String) -> Bool {
+        (1...64).contains(name.utf8.count) && !name.hasPrefix(".")
+            && name.utf8.allSatisfy { byte in
+                switch byte {
+                case 0x30...0x39, 0x41...0x5A, 0x61...0x7A, 0x2D, 0x2E, 0x5F: true
+                default: false
+                }
+            }
+    }
+
     private func missing(_ name: String, from document: ProfileDocument?) -> ConfigurationProblem {
         if let parent = document?.parent {
+            guard Self.isName(name) else {
+                return problem(parent, "not a name for a profile", "1 to 64 letters, digits, - _ .")
+            }
             return problem(parent, "there is no profile of this name", "a profile beside this one, or a shipped one")
         }
         return ConfigurationProblem(

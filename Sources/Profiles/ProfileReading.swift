@@ -39,6 +39,11 @@ struct ProfileReading {
         settings.mode = table.choice("mode", PresenceMode.allCases.map { ($0.rawValue, $0) })
             .map { sourced($0, table, "mode") }
         settings.folding = folding(table, in: .presence, .strippedFromPresence)
+        if let mode = settings.mode?.value, mode != .fold, let folding = settings.folding {
+            let key = if case .strip = folding { "strip" } else { "keep-only" }
+            table.report(
+                key, "only used with mode = \"fold\"", allowed: "remove it, or change the mode", showsValue: false)
+        }
         if isRule { settings.keep = list(table, "keep", in: .presence, .any) }
         if table.isWord("min-interval", "none") {
             settings.minimumInterval = sourced(.zero, table, "min-interval")

@@ -131,6 +131,12 @@ struct FaultyProfile: Sendable, CustomTestStringConvertible {
         FaultyProfile("TOML that is none", "[message\n", ["TOML syntax"]),
         FaultyProfile(
             "a parent that is not there", "inherits = \"nowhere\"", ["p.toml:2: inherits = \"nowhere\"", "no profile"]),
+        FaultyProfile(
+            "a path for a parent", "inherits = \"../../etc/passwd\"",
+            ["p.toml:2: inherits", "not a name for a profile"]),
+        FaultyProfile(
+            "payloads for a mode that asks for none", "[presence]\nmode = \"none\"\nstrip = [\"avatars\"]",
+            ["p.toml:4: presence.strip", "mode = \"fold\""]),
         FaultyProfile("itself for a parent", "inherits = \"p\"", ["p.toml:2", "p → p"]),
     ]
 
@@ -178,6 +184,27 @@ struct FaultyProfile: Sendable, CustomTestStringConvertible {
         }
         let error = #expect(throws: ConfigurationProblems.self) { try library.profile(named: "a") }
         #expect(error?.problems.first?.message.contains("16") ?? false)
+    }
+
+    @Test func `a name is never a path`() {
+        for name in [
+            "", "../hf", "/etc/passwd", "a/b", ".hidden", "a b", String(repeating: "a", count: 65), "ä", "a\0",
+        ] {
+            let library = ProfileLibrary { _ in
+                Issue.record("asked for \(name)")
+                return nil
+            }
+            #expect(throws: ConfigurationProblems.self) { try library.profile(named: name) }
+        }
+    }
+
+    @Test func `presence is folded where no file says a mode`() throws {
+        let profile = try profile(("p", "[presence]\nstrip = [\"avatars\"]"))
+        let stanza = try read(
+            "<presence to='b@b.example' from='a@a.example/r'><x xmlns='vcard-temp:x:update'/></presence>")
+        #expect(
+            profile.apply(stanza, direction: .out)
+                == .fold(try read("<presence to='b@b.example' from='a@a.example/r'/>")))
     }
 
     @Test func `a name that is not there is said`() {
