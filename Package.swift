@@ -51,7 +51,7 @@ let package = Package(
         .target(name: "Outbox", dependencies: ["XMPP", nioCore, deque]),
         .target(name: "Blocks", dependencies: ["XMPP", "Outbox", "CZlib", "CShims", nioCore, deque]),
         .target(
-            name: "BridgeCore", dependencies: ["XMPP", "ServerStreams", "Outbox", "Blocks", nioCore, deque]),
+            name: "BridgeCore", dependencies: ["XMPP", "Profiles", "ServerStreams", "Outbox", "Blocks", nioCore, deque]),
 
         // I/O
         .target(name: "TLS", dependencies: ["XMPP", "ServerStreams", "COpenSSL", "CShims", nioCore]),
@@ -114,7 +114,9 @@ let package = Package(
         .testTarget(name: "BlocksTests", dependencies: ["Blocks", "XMPP", "TestSupport", "SampleTraffic", nioCore]),
         .testTarget(
             name: "BridgeCoreTests",
-            dependencies: ["BridgeCore", "ServerStreams", "Outbox", "Blocks", "XMPP", "TestSupport", nioCore]),
+            dependencies: [
+                "BridgeCore", "Profiles", "ServerStreams", "Outbox", "Blocks", "XMPP", "TestSupport", nioCore,
+            ]),
         .testTarget(name: "TLSTests", dependencies: ["TLS", "XMPP", "TestSupport", nioCore, nioPosix, nioEmbedded]),
         .testTarget(
             name: "TransportsTests",

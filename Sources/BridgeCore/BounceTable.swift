@@ -1,3 +1,4 @@
+package import Profiles
 package import XMPP
 
 /// Why a stanza goes back to its sender.
@@ -28,6 +29,8 @@ package enum BounceReason: Equatable, Sendable {
     case notServed
     /// An IQ without `id` or with a `type` that does not exist.
     case malformed
+    /// The link does not carry it.
+    case profile(Refusal)
     /// The server on our side could not be given the stanza.
     case localDelivery(StanzaErrorCondition, StanzaErrorType)
 }
@@ -91,6 +94,8 @@ package enum BounceTable {
             Reply(condition: .remoteServerNotFound, type: .cancel, text: nil)
         case .malformed:
             Reply(condition: .badRequest, type: .modify, text: nil)
+        case .profile(let refusal):
+            Reply(condition: refusal.condition, type: refusal.type, text: refusal.text)
         case .localDelivery(let condition, let type):
             Reply(condition: condition, type: type, text: nil)
         }

@@ -72,6 +72,14 @@ package enum PeerEvent: String, CaseIterable, Sendable {
     case cancelled = "stanza taken out of the queue by the operator"
     case journalStalled = "stanza refused because the journal takes nothing"
     case inboxFull = "error for a local user lost because the inbox is full"
+    // What the profile does.
+    case profileFolded = "stanza sent with less in it, by profile"
+    case profileTruncated = "text cut, by profile"
+    case profileDropped = "stanza of no lasting use not sent, by profile"
+    case profileDroppedFromRoom = "stanza of a room not sent, by profile"
+    case profileRefused = "stanza returned because the link does not carry it, by profile"
+    case answeredLocally = "request answered without the link"
+    case spoofedElement = "stanza with what only a server may say"
     // What could not be read, and was set aside.
     case poison = "stanza on the link set aside because it could not be read"
     case unreadableRow = "row of the journal set aside because it could not be read"
@@ -102,7 +110,8 @@ package enum PeerEvent: String, CaseIterable, Sendable {
             .outboxFull, .expired, .expiredInInbox, .inDoubt, .sentTooOften, .lostAtShutdown, .undeliverable, .bounceBudgetSpent,
             .cancelled, .journalStalled, .inboxFull, .poison, .unreadableRow, .setAsideDropped, .linkHistoryRefused,
             .linkPeerRestored, .linkSelfRestored, .linkDuplicateBlock, .linkDuplicateStanza, .linkLateBlock, .linkGap,
-            .linkBlockRepeated, .linkNumbersSkipped, .linkDamagedBlock, .linkFailed:
+            .linkBlockRepeated, .linkNumbersSkipped, .linkDamagedBlock, .linkFailed, .profileFolded, .profileTruncated,
+            .profileDropped, .profileDroppedFromRoom, .profileRefused, .answeredLocally, .spoofedElement:
             nil
         }
     }

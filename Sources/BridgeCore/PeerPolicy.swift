@@ -1,6 +1,7 @@
 package import Blocks
 package import NIOCore
 package import Outbox
+package import Profiles
 package import XMPP
 
 /// When a batch or block leaves although more would fit into it.
@@ -24,6 +25,8 @@ package struct PeerPolicy: Sendable {
     /// Domains, of either side, whose addresses are rooms. Others are learnt from traffic.
     package var roomDomains: [Domain]
 
+    /// What crosses and what does not; nil lets everything cross.
+    package var profile: CompiledProfile?
     package var dialect = LinkDialect.xep
     /// Whether what the peer's machine decides is recorded in a journal. Without, nothing survives the process.
     package var isJournaled = false

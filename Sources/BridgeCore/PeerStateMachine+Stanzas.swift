@@ -54,7 +54,7 @@ extension PeerStateMachine {
             refuse(stanza, .journalStalled, from: .local, now: now)
             return
         }
-        guard admitFromRooms(stanza, now: now) else { return }
+        guard admitFromRooms(stanza, now: now), let stanza = profileOutbound(stanza, now: now) else { return }
         if stanza.kind == .iq {
             guard admitLocalIQ(stanza, now: now) else { return }
         }
@@ -152,6 +152,7 @@ extension PeerStateMachine {
             count(.roomErrorSuppressed)
             return
         }
+        guard let stanza = profileInbound(stanza, now: now) else { return }
         if stanza.kind == .iq {
             guard admitLinkIQ(stanza, now: now) else { return }
         }
