@@ -44,6 +44,7 @@ let package = Package(
 
         // Pure: values and state machines; no event loop, clock, logger or file.
         .target(name: "SeededRandom"),
+        .target(name: "TrafficRecording"),
         .target(name: "XMPP", dependencies: ["CExpat", nioCore]),
         .target(name: "ConfigurationText", dependencies: [nioCore, toml]),
         .target(name: "Profiles", dependencies: ["XMPP", "ConfigurationText", nioCore]),
@@ -69,9 +70,11 @@ let package = Package(
         .target(
             name: "Bridge",
             dependencies: [
-                "XMPP", "ServerStreams", "Outbox", "Blocks", "BridgeCore", "TLS", "Transports", "Store", "Admin",
+                "XMPP", "Profiles", "ServerStreams", "Outbox", "Blocks", "BridgeCore", "TLS", "Transports", "Store", "Admin",
                 "ConfigurationText", "CShims", nioCore, nioPosix, logging, lifecycle,
             ]),
+        .target(
+            name: "TrafficMeasurement", dependencies: ["XMPP", "TrafficRecording", "Profiles", "Outbox", "Blocks", "BridgeCore", nioCore]),
         .target(
             name: "LinkSimulator",
             dependencies: [
@@ -81,19 +84,19 @@ let package = Package(
         .executableTarget(
             name: "skywave",
             dependencies: [
-                "Bridge", "ConfigurationText", "Blocks", "Store", "TLS", "Admin", "XMPP", nioCore, nioPosix, arguments,
+                "Bridge", "Profiles", "TrafficMeasurement", "TrafficRecording", "ConfigurationText", "Blocks", "Store", "TLS", "Admin", "XMPP", nioCore, nioPosix, arguments,
                 logging, lifecycle, unixSignals,
             ]),
 
         // Measurement
         .target(name: "CAllocationCounter", path: "Sources/Benchmarks/CAllocationCounter"),
         .target(
-            name: "SampleTraffic", dependencies: ["XMPP", "SeededRandom", nioCore],
+            name: "SampleTraffic", dependencies: ["TrafficRecording", "XMPP", "SeededRandom", nioCore],
             path: "Sources/Benchmarks/SampleTraffic"),
         .executableTarget(
             name: "skywave-bench",
             dependencies: [
-                "XMPP", "Outbox", "Blocks", "BridgeCore", "Profiles", "Store", "SampleTraffic", "CAllocationCounter",
+                "XMPP", "Outbox", "Blocks", "BridgeCore", "Profiles", "Store", "SampleTraffic", "TrafficRecording", "CAllocationCounter",
                 "CExpat", nioCore, nioPosix, arguments,
             ], path: "Sources/Benchmarks/skywave-bench"),
         .executableTarget(
@@ -103,7 +106,7 @@ let package = Package(
         // Tests
         .target(name: "TestSupport", dependencies: ["XMPP", "SeededRandom", nioCore], path: "Tests/Support"),
         .testTarget(
-            name: "XMPPTests", dependencies: ["XMPP", "SeededRandom", "TestSupport", "SampleTraffic", nioCore]),
+            name: "XMPPTests", dependencies: ["TrafficRecording", "XMPP", "SeededRandom", "TestSupport", "SampleTraffic", nioCore]),
         .testTarget(name: "ConfigurationTextTests", dependencies: ["ConfigurationText"]),
         .testTarget(
             name: "ProfilesTests",
@@ -134,6 +137,9 @@ let package = Package(
                 "Bridge", "ConfigurationText", "BridgeCore", "Store", "TLS", "XMPP", "ServerStreams", "Transports",
                 "TestSupport", nioCore, nioPosix, logging,
             ]),
+        .testTarget(
+            name: "TrafficMeasurementTests",
+            dependencies: ["TrafficMeasurement", "TrafficRecording", "Profiles", "XMPP", nioCore]),
         .testTarget(name: "SimulationTests", dependencies: ["LinkSimulator", "skywave-sim"]),
         .testTarget(name: "IntegrationTests", dependencies: ["TestSupport", nioCore, nioPosix]),
     ],

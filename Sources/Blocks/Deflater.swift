@@ -71,6 +71,14 @@ package struct Deflater: ~Copyable {
         } while unsafe stream.pointee.avail_out == 0
     }
 
+    /// The same with the smaller mark of XEP-0138's servers (zlib's partial flush): the output may end within a byte, so the last
+    /// bits wait for the next batch.
+    package mutating func partialFlush(into output: inout ByteBuffer) {
+        repeat {
+            step(Z_PARTIAL_FLUSH, into: &output)
+        } while unsafe stream.pointee.avail_out == 0
+    }
+
     private mutating func step(_ mode: Int32, into output: inout ByteBuffer) {
         let stream = unsafe stream
         // A sync flush that meets fewer than six free bytes is written twice, so small rests of a buffer are not used.

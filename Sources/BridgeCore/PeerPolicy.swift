@@ -46,6 +46,8 @@ package struct PeerPolicy: Sendable {
     package var batchStanzas: Int = 64
     /// What makes a batch or block wait for more to go with it. Urgent stanzas do not wait where blocks are spoken.
     package var hold = HoldPolicy.time(.milliseconds(20))
+    /// Whether something urgent ends the waiting for more, in dialect `skywave`.
+    package var cutsForUrgency = true
     /// Bytes on the wire that a block should have at most; a stanza that takes more is sent in parts (dialect `skywave`).
     package var blockBytes: Int = 16 << 10
     package var linkSession = LinkSessionConfiguration()
@@ -62,6 +64,9 @@ package struct PeerPolicy: Sendable {
 
     /// IQ requests that may be unanswered at a time, per direction.
     package var maximumRequests: Int = 16_384
+    /// Whether an answer of a local user crosses only where its request came over the link. Off where recorded traffic is
+    /// replayed, in which answers may come before a block has brought their requests.
+    package var matchesAnswers = true
     /// Rooms remembered, per side.
     package var maximumRooms: Int = 4_096
     /// Violations of the agreement within ``violationWindow`` that end the link (0: never).

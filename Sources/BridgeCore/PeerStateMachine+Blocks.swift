@@ -33,7 +33,7 @@ extension PeerStateMachine {
     }
 
     private mutating func heldUntil(now: NIODeadline) -> NIODeadline? {
-        guard !outbox.hasUrgent, outbox.stanzaCount < policy.batchStanzas, outbox.byteCount < blockText else { return nil }
+        guard !(policy.cutsForUrgency && outbox.hasUrgent), outbox.stanzaCount < policy.batchStanzas, outbox.byteCount < blockText else { return nil }
         let enough: Int? =
             if case .bytes(let bytes, _) = policy.hold { session.textBytes(forBlockBytes: bytes) } else { nil }
         return heldUntil(now: now, enoughBytes: enough)

@@ -96,6 +96,7 @@ extension PeerStateMachine {
     private mutating func admitLocalIQ(_ stanza: Stanza, now: NIODeadline) -> Bool {
         if stanza.isIQAnswer {
             guard let tracked = remoteRequests.answerCrossed(stanza) else {
+                guard policy.matchesAnswers else { return true }
                 count(.answerDiscarded)
                 return false
             }

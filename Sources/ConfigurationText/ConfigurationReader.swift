@@ -21,6 +21,9 @@ package final class ConfigurationReader {
             ConfigurationProblem(file: file, line: line, key: "", value: nil, message: message, allowed: nil))
     }
 
+    /// Problems of another file that this one names.
+    package func report(_ problems: [ConfigurationProblem]) { self.problems += problems }
+
     package func line(of path: TOMLPath) -> Int {
         locator.nearestLine(of: path)
     }

@@ -1,10 +1,19 @@
 import Admin
 import Bridge
+import Logging
 
 /// What the control endpoint answers. A site that is not up yet is a temporary failure.
 enum AdminRoutes {
-    static func all(_ running: RunningSiteBox) -> [AdminRoute] {
+    /// - Parameters:
+    ///   - file: the configuration that a reload reads.
+    static func all(_ running: RunningSiteBox, file: String, logger: Logger) -> [AdminRoute] {
         [
+            AdminRoute(.post, path: "/reload") { _ in
+                try await answer(running) { site in
+                    let outcome = await site.reload(file, logger: logger)
+                    return .text(outcome.text + "\n", status: outcome.isDone ? 200 : 409)
+                }
+            },
             AdminRoute(path: "/healthz", access: .open) { _ in await health(running) },
             AdminRoute(path: "/metrics", access: .open) { _ in
                 try await answer(running) { site in

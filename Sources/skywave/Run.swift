@@ -33,7 +33,7 @@ struct Run: AsyncParsableCommand {
             let running = RunningSiteBox()
             let bridge = BridgeService(
                 site, on: group.next(), logger: logger, notifier: .fromEnvironment(), onReady: { running.site = $0 })
-            let routes = AdminRoutes.all(running)
+            let routes = AdminRoutes.all(running, file: site.file, logger: logger)
             let admin = AdminService(
                 socketPath: site.admin.socket, routes: routes, eventLoopGroup: group, logger: logger)
             let reload = ReloadService(site: running, file: site.file, logger: logger)

@@ -25,6 +25,27 @@ import Testing
         }
     }
 
+    @Test func `a partial flush is smaller and can be inflated as well, whole with the next one`() throws {
+        var partial = Deflater(level: 9)
+        var whole = Deflater(level: 9)
+        var inflater = Inflater()
+        var sizes = [0, 0]
+        var all: [UInt8] = []
+        for word in ["one, two", "three", "four, two, one"] {
+            var bytes = ByteBuffer()
+            partial.add(ByteBuffer(string: word), into: &bytes)
+            partial.partialFlush(into: &bytes)
+            sizes[0] += bytes.readableBytes
+            all += try inflateAll(&inflater, bytes, piece: 64)
+            bytes.clear()
+            whole.add(ByteBuffer(string: word), into: &bytes)
+            whole.flush(into: &bytes)
+            sizes[1] += bytes.readableBytes
+        }
+        #expect(sizes[0] < sizes[1])
+        #expect(all == Array("one, twothreefour, two, one".utf8))
+    }
+
     @Test func `history runs across flushes`() throws {
         var deflater = Deflater(level: 6)
         let text = ByteBuffer(string: "<message from='romeo@montague.example' to='juliet@capulet.example' type='chat'/>")

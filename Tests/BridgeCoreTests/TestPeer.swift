@@ -72,6 +72,7 @@ final class TestPeer {
         run { $0.localStreamOpened(domain, now: now) }
     }
 
+    func policyChanged(_ policy: PeerPolicy) { run { $0.policyChanged(policy, now: now) } }
     func shutdown() { run { $0.shutdownRequested(now: now) } }
 
     /// Lets time pass without the timer.

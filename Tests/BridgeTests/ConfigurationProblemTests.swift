@@ -51,7 +51,7 @@ struct ConfigurationProblemTests {
             site.toml:2: site.domains[2] = "ship.example": listed twice
             site.toml:2: site.domains[3] = 7: this is an integer (domain names such as "ship.example")
             site.toml:3: site.sever = a table of 2: unknown key; did you mean "server"? (allowed: attachment, components, \
-            domains, journal, limits, listen, rooms, server, state, tls)
+            domains, journal, limits, listen, profiles, rooms, server, state, tls)
             """.split(separator: "\n").map(String.init)
         for line in expected {
             #expect(problems.contains(line), "missing: \(line)\nin:\n\(problems.joined(separator: "\n"))")

@@ -52,4 +52,35 @@ struct ReloadTests {
             #expect(sites.alpha.received.allSatisfy { $0.isError && $0.text.contains("resource-constraint") })
         }
     }
+
+    @Test("A profile is taken on without dropping the link; a bad one changes nothing and is named with file and line")
+    func profiles() async throws {
+        let lines = LoggingTests.Lines()
+        let logger = Self.logger(lines)
+        try await TwoSites.with(dialect: "skywave") { sites in
+            let file = "\(sites.directory)/alpha.toml"
+            let named = sites.alphaText.replacing("name = \"bravo\"", with: "name = \"bravo\"\nprofile = \"own\"")
+            #expect(named != sites.alphaText)
+            try TemporaryDirectory.write(file, named)
+            try Files.makeDirectory("\(sites.directory)/profiles", isPrivate: false)
+            try TemporaryDirectory.write("\(sites.directory)/profiles/own.toml", "name = \"own\"\n[message]\nstrip = [\"body\"]\n")
+            try await sites.linked()
+            let since = try await sites.alphaBridge.status().peers.first?.link.since
+            let refused = await sites.alphaBridge.reload(file, logger: logger)
+            #expect(!refused.isDone && refused.text.contains("profiles/own.toml:3") && refused.text.contains("it is what was written"))
+
+            try TemporaryDirectory.write(
+                "\(sites.directory)/profiles/own.toml",
+                "name = \"own\"\n[message]\ndrop-when-only = [\"chat-states\"]\nmax-body-bytes = 16\n[outbox]\nclass.iq = { expires = \"7m\" }\n")
+            let done = await sites.alphaBridge.reload(file, logger: logger)
+            #expect(done.isDone && done.text == "changed: bravo", "\(done.text)")
+            sites.alpha.send(Stanzas.message("romeo@alpha.example/a", "juliet@bravo.example", "a text of more than sixteen bytes", id: "long"))
+            sites.alpha.send(Stanzas.message("romeo@alpha.example/a", "juliet@bravo.example", "short", id: "short"))
+            try await eventually("the long one came back, the short one arrived") {
+                sites.alpha.received.contains { $0.id == "long" && $0.isError } && sites.bravo.received.contains { $0.id == "short" }
+            }
+            #expect(!sites.bravo.received.contains { $0.id == "long" })
+            #expect(try await sites.alphaBridge.status().peers.first?.link.since == since)
+        }
+    }
 }

@@ -1,6 +1,7 @@
 import NIOCore
 import SampleTraffic
 import Testing
+import TrafficRecording
 import XMPP
 
 @Suite struct SampleTrafficTests {

@@ -1,5 +1,6 @@
 import NIOCore
 import SampleTraffic
+import TrafficRecording
 import XMPP
 
 /// Stanzas as the local server's stream brings them: the stream's header, then the stanzas, cut into reads.

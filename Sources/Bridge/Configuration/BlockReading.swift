@@ -1,10 +1,13 @@
 import ConfigurationText
 import NIOCore
+import Profiles
 
 /// Reads `[peer.block]`.
 enum BlockReading {
-    static func block(_ table: TableReader?) -> BlockConfiguration {
+    /// - Parameter profile: what the peer's profile says where the table says nothing.
+    static func block(_ table: TableReader?, _ profile: ProfileBlock = ProfileBlock()) -> BlockConfiguration {
         var block = BlockConfiguration()
+        block.take(profile)
         guard let table else { return block }
         block.level = table.integer("level", in: 1...9) ?? block.level
         block.size = table.size("size", in: 256...(256 << 10)) ?? block.size
@@ -36,5 +39,20 @@ enum BlockReading {
         if let bytes = ConfigurationUnits.size(text), (1...size).contains(bytes) { return .bytes(bytes) }
         table.report("hold", "neither \"turn\" nor a duration nor a size in range", allowed: allowed)
         return nil
+    }
+}
+
+extension BlockConfiguration {
+    /// Takes on what a profile says.
+    fileprivate mutating func take(_ profile: ProfileBlock) {
+        level = profile.level ?? level
+        size = profile.size ?? size
+        padTo = profile.padTo ?? padTo
+        switch profile.hold {
+        case .turn: hold = .turn
+        case .duration(let time): hold = .duration(time)
+        case .bytes(let bytes): hold = .bytes(bytes)
+        case nil: break
+        }
     }
 }

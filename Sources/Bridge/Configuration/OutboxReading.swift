@@ -1,5 +1,6 @@
 import ConfigurationText
 import NIOCore
+import Profiles
 import XMPP
 
 /// Reads `[peer.outbox]` and `[peer.inbox]`.
@@ -7,8 +8,10 @@ enum OutboxReading {
     private static let bytes = (64 << 10)...(4 << 30)
     private static let stanzas = 16...10_000_000
 
-    static func outbox(_ table: TableReader?) -> OutboxConfiguration {
+    /// - Parameter profile: what the peer's profile says where the table says nothing.
+    static func outbox(_ table: TableReader?, _ profile: ProfileOutbox = ProfileOutbox()) -> OutboxConfiguration {
         var outbox = OutboxConfiguration()
+        outbox.take(profile)
         guard let table else { return outbox }
         defer { table.finish() }
         outbox.maximumBytes = table.size("max-bytes", in: bytes) ?? outbox.maximumBytes
@@ -78,5 +81,19 @@ enum OutboxReading {
             }
             return address
         }
+    }
+}
+
+extension OutboxConfiguration {
+    /// Takes on what a profile says.
+    fileprivate mutating func take(_ profile: ProfileOutbox) {
+        urgent.priority = profile.urgent.priority ?? urgent.priority
+        message.priority = profile.message.priority ?? message.priority
+        request.priority = profile.request.priority ?? request.priority
+        presence.priority = profile.presence.priority ?? presence.priority
+        messageLifetime = profile.message.expires ?? messageLifetime
+        iqTimeout = profile.request.expires ?? iqTimeout
+        presenceLifetime = profile.presence.expires ?? presenceLifetime
+        supersedesPresence = profile.supersedesPresence ?? supersedesPresence
     }
 }

@@ -1,5 +1,6 @@
 import ConfigurationText
 import NIOCore
+import Profiles
 import XMPP
 
 /// One `[[peer]]` as far as it could be read; problems have been reported.
@@ -11,7 +12,8 @@ struct PeerReading {
     var configuration: PeerConfiguration?
     let path: TOMLPath
 
-    init(_ table: TableReader) {
+    /// - Parameter profiles: where profiles are found.
+    init(_ table: TableReader, _ profiles: ProfileFiles) {
         path = table.path
         name = PeerReading.name(table)
         let domains = table.domainPatterns("domains")
@@ -26,9 +28,10 @@ struct PeerReading {
         let dialect =
             table.choice("dialect", [("skywave", PeerConfiguration.Dialect.skywave), ("xep", .xep)])
             ?? (table.has("dialect") ? nil : .skywave)
-        let outbox = OutboxReading.outbox(table.table("outbox"))
+        let profile = PeerReading.profile(table, profiles)
+        let outbox = OutboxReading.outbox(table.table("outbox"), profile.outbox)
         let inbox = OutboxReading.inbox(table.table("inbox"))
-        let block = BlockReading.block(table.table("block"))
+        let block = BlockReading.block(table.table("block"), profile.block)
         for key in ["block", "inbox"] where dialect == .xep && table.has(key) {
             table.report(
                 key, "only used with dialect = \"skywave\"", allowed: "remove it, or change the dialect",
@@ -46,7 +49,7 @@ struct PeerReading {
         table.finish()
         if let name, let dialect, let transport {
             configuration = PeerConfiguration(
-                name: name, domains: self.domains.map(\.value), rooms: rooms, dialect: dialect,
+                name: name, domains: self.domains.map(\.value), rooms: rooms, profile: profile, dialect: dialect,
                 transport: transport, outbox: outbox, inbox: inbox, block: block)
         }
     }
@@ -70,6 +73,25 @@ struct PeerReading {
             return nil
         }
         return name
+    }
+
+    /// The profile that the peer names; where it names none or a bad one, one that says nothing.
+    private static func profile(_ table: TableReader, _ profiles: ProfileFiles) -> Profile {
+        let nothing = Profile(name: "none")
+        guard let name = table.string("profile", allowed: "the name of a profile; skywave profile list names them") else {
+            return nothing
+        }
+        guard profiles.source(named: name) != nil else {
+            let names = profiles.names.map { "\"\($0)\"" }.joined(separator: ", ")
+            table.report("profile", "no profile of this name", allowed: "allowed: \(names)")
+            return nothing
+        }
+        do throws(ConfigurationProblems) {
+            return try profiles.profile(named: name)
+        } catch {
+            table.reader.report(error.problems)
+            return nothing
+        }
     }
 
     private static func rooms(_ table: TableReader, among patterns: [DomainPattern]) -> [Domain] {

@@ -58,8 +58,9 @@ extension SiteConfiguration {
         } else if peerTables.isEmpty {
             root.report("peer", "no peer", allowed: "one table [[peer]] per remote site")
         }
+        let profiles = ownProfiles(siteTable, reader)
         var peers: [PeerReading] = []
-        for table in peerTables { peers.append(PeerReading(table)) }
+        for table in peerTables { peers.append(PeerReading(table, ProfileFiles(own: [profiles]))) }
 
         let log = readLog(logTable)
 
@@ -78,7 +79,18 @@ extension SiteConfiguration {
         return SiteConfiguration(
             file: reader.file, domains: site.domains.map(\.value), rooms: site.rooms, server: server,
             listen: site.listen.map(\.value), state: state, attachment: site.attachment, tls: tls, limits: site.limits,
-            journal: site.journal, peers: finished, admin: adminConfiguration, log: log)
+            journal: site.journal, profiles: profiles, peers: finished, admin: adminConfiguration, log: log)
+    }
+
+    /// `site.profiles`, or what it is by default.
+    private static func ownProfiles(_ site: TableReader?, _ reader: ConfigurationReader) -> String {
+        guard let site, let directory = site.path("profiles", allowed: "a directory with profiles, NAME.toml each") else {
+            return Files.directory(of: reader.file) + "/profiles"
+        }
+        if Files.kind(directory) != .directory {
+            site.report("profiles", "not a directory", allowed: "a directory with profiles, NAME.toml each")
+        }
+        return directory
     }
 
     private static func readLog(_ table: TableReader?) -> LogConfiguration {

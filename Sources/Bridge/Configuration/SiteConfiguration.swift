@@ -1,5 +1,6 @@
 package import Logging
 package import NIOCore
+package import Profiles
 package import XMPP
 
 /// One site: its own domains, the server that the bridge stands beside, and the peers. One file holds all of it.
@@ -44,6 +45,9 @@ package struct SiteConfiguration: Equatable, Sendable {
     /// `[site.journal]` `mode`: `"durable"` (default): what was taken on survives a crash and a power cut. `"off"`: all is
     /// kept in memory, and goes back to its senders when the bridge stops.
     package var journal: JournalMode
+    /// `site.profiles`: a directory with filter profiles of one's own, looked through before those that are shipped.
+    /// Default: `profiles` beside the configuration file.
+    package var profiles: String
     /// `[[peer]]`, one table per peer. At least one.
     package var peers: [PeerConfiguration]
     /// `[admin]`.
@@ -145,6 +149,9 @@ package struct PeerConfiguration: Equatable, Sendable {
     package var domains: [DomainPattern]
     /// `rooms`: those of the peer's domains that are room services (see `site.rooms`). Default: none.
     package var rooms: [Domain]
+    /// `profile`: the name of the filter profile, with all that it inherits. Default: none, and everything crosses but what
+    /// remote users may not say.
+    package var profile: Profile
     /// `dialect`: `"skywave"` (default), or `"xep"` for a peer of another make.
     package var dialect: Dialect
     /// `[peer.transport]`. Required.

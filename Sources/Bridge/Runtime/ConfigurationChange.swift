@@ -61,6 +61,7 @@ package struct ConfigurationChange: Equatable, Sendable {
     /// A peer as it runs after the change: everything that needs a restart is as it was.
     static func applied(_ new: PeerConfiguration, to old: PeerConfiguration) -> PeerConfiguration {
         var peer = old
+        peer.profile = new.profile
         peer.outbox = new.outbox
         peer.inbox = new.inbox
         peer.block.hold = new.block.hold

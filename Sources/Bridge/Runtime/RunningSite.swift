@@ -137,7 +137,10 @@ package struct RunningSite: Sendable {
 
     /// Reads the configuration file again and takes on what a running site can: quotas, lifetimes, classes, holds. What needs
     /// a restart is named in the log; a file with problems changes nothing. No link is dropped.
-    package func reload(_ file: String, logger: Logger) async {
+    ///
+    /// - Returns: the same in words, and whether the file was taken on.
+    @discardableResult
+    package func reload(_ file: String, logger: Logger) async -> (isDone: Bool, text: String) {
         let new: SiteConfiguration
         do throws(ConfigurationProblems) {
             new = try SiteConfiguration.load(file: file)
@@ -146,10 +149,12 @@ package struct RunningSite: Sendable {
             logger.error(
                 "the configuration was not reloaded, nothing has changed",
                 metadata: ["file": "\(file)", "problems": "\(error.problems.count)"])
-            return
+            return (false, "\(error.description)\nnothing has changed")
         }
-        guard let change = try? await with({ $0.reload(new) }) else { return }
+        guard let change = try? await with({ $0.reload(new) }) else { return (false, "the bridge is stopping") }
+        var lines = [change.changed.isEmpty ? "nothing has changed" : "changed: \(change.changed.joined(separator: ", "))"]
         if !change.needRestart.isEmpty {
+            lines.append("waits for a restart: \(change.needRestart.joined(separator: ", "))")
             logger.warning(
                 "changed in the configuration, but only a restart can take it on: the values of before go on",
                 metadata: ["keys": "\(change.needRestart.joined(separator: ", "))"])
@@ -157,6 +162,7 @@ package struct RunningSite: Sendable {
         logger.notice(
             "configuration reloaded",
             metadata: ["changed": "\(change.changed.isEmpty ? "nothing" : change.changed.joined(separator: ", "))"])
+        return (true, lines.joined(separator: "\n"))
     }
 
     /// The state of the site at this moment.

@@ -2,6 +2,7 @@ import Blocks
 import BridgeCore
 import NIOCore
 import Outbox
+import Profiles
 import ServerStreams
 import TLS
 import XMPP
@@ -54,6 +55,7 @@ extension PeerPolicy {
         self.init(
             name: peer.name, localDomains: site.domains, remoteDomains: peer.domains,
             roomDomains: site.rooms + peer.rooms)
+        profile = CompiledProfile(peer.profile)
         isJournaled = site.journal == .durable
         outboxBytes = peer.outbox.maximumBytes
         outboxStanzas = peer.outbox.maximumStanzas
@@ -88,6 +90,7 @@ extension PeerPolicy {
             linkSession.limits.stanzaBytes = peer.transport.stanzaBytes
             linkSession.deadAfter = peer.transport.deadAfter
             linkSession.dictionary = dictionary
+            linkSession.profile = UInt32(truncatingIfNeeded: StableHash.of(peer.profile.name))
         }
     }
 }

@@ -42,6 +42,20 @@ package enum Files {
         throw Failure("Larger than \(limit) bytes")
     }
 
+    /// Reads standard input to its end, at most `limit` bytes.
+    package static func readStandardInput(limit: Int) throws(Failure) -> [UInt8] {
+        var bytes: [UInt8] = []
+        var chunk = [UInt8](repeating: 0, count: 65_536)
+        while bytes.count <= limit {
+            let count = unsafe Glibc.read(STDIN_FILENO, &chunk, chunk.count)
+            if count < 0, errno == EINTR { continue }
+            guard count >= 0 else { throw .system(errno) }
+            if count == 0 { return bytes }
+            bytes += chunk[..<count]
+        }
+        throw Failure("Larger than \(limit) bytes")
+    }
+
     package static func readText(_ path: String, limit: Int = 1 << 20) throws(Failure) -> String {
         guard let text = String(validating: try read(path, limit: limit), as: UTF8.self) else {
             throw Failure("Not UTF-8 text")
@@ -57,6 +71,20 @@ package enum Files {
         case S_IFDIR: .directory
         default: .other
         }
+    }
+
+    /// What lies in a directory, without order; nothing where it is none or cannot be read.
+    package static func names(in directory: String) -> [String] {
+        guard let handle = unsafe opendir(directory) else { return [] }
+        defer { unsafe _ = closedir(handle) }
+        var names: [String] = []
+        while let entry = unsafe readdir(handle) {
+            let name = unsafe withUnsafePointer(to: &entry.pointee.d_name) { name in
+                unsafe name.withMemoryRebound(to: CChar.self, capacity: Int(NAME_MAX) + 1) { unsafe String(cString: $0) }
+            }
+            if name != ".", name != ".." { names.append(name) }
+        }
+        return names
     }
 
     package static func isWritable(_ path: String) -> Bool {

@@ -1,11 +1,8 @@
-import Foundation
-
 /// Recorded server-to-server traffic: stanzas as they passed between two real servers.
 ///
 /// A file is one XML document, root `traffic` in `urn:x-traffic:0` with default namespace `jabber:server`, with one
 /// `at` element per stanza in order of arrival (attributes `t`, seconds since the first, and `from`, the site that
-/// sent it). The files are for measuring only and not part of this project: they are used when they stand in
-/// `../shared/traffic` beside the package, and their absence is no fault.
+/// sent it).
 package struct RecordedTraffic: Sendable {
     package struct Entry: Sendable {
         /// Seconds since the first stanza of the recording.
@@ -19,21 +16,6 @@ package struct RecordedTraffic: Sendable {
     /// The file's name without its ending.
     package var name: String
     package var entries: [Entry]
-
-    /// All recordings beside the package, in the order of their names; empty when there are none.
-    package static func besidePackage(file: String = #filePath) -> [RecordedTraffic] {
-        // Sources/Benchmarks/SampleTraffic/<this file>
-        let package = (0..<4).reduce(URL(fileURLWithPath: file)) { url, _ in url.deletingLastPathComponent() }
-        let directory = package.deletingLastPathComponent().appendingPathComponent("shared/traffic")
-        let files = (try? FileManager.default.contentsOfDirectory(at: directory, includingPropertiesForKeys: nil)) ?? []
-        return files.filter { $0.pathExtension == "xml" }
-            .sorted { $0.lastPathComponent < $1.lastPathComponent }
-            .compactMap { url in
-                guard let data = try? Data(contentsOf: url) else { return nil }
-                return RecordedTraffic(
-                    name: url.deletingPathExtension().lastPathComponent, document: Array(data))
-            }
-    }
 
     /// Takes a document apart without a full XML parser: the stanza between an `at` element's tags is kept byte for
     /// byte. Returns nil where the text is no traffic document.

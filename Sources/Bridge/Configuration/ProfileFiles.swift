@@ -1,0 +1,72 @@
+package import ConfigurationText
+import Glibc
+package import Profiles
+
+/// Where filter profiles lie: files `NAME.toml` in directories that are looked through in order.
+package struct ProfileFiles: Sendable {
+    /// A profile is written by hand; anything larger is the wrong file.
+    private static let maximumBytes = 256 << 10
+
+    package let directories: [String]
+
+    /// - Parameter own: directories of the operator's, looked through first.
+    package init(own: [String]) {
+        directories = own + Self.shipped
+    }
+
+    /// Where an installation has them, and where a build of the source tree finds its own.
+    private static let shipped: [String] = {
+        var directories = ["/etc/skywave/profiles", "/usr/local/share/skywave/profiles", "/usr/share/skywave/profiles"]
+        guard let program = unsafe realpath("/proc/self/exe", nil) else { return directories }
+        defer { unsafe free(program) }
+        // <tree>/.build/<triple>/<configuration>/skywave
+        var parts = unsafe String(cString: program).split(separator: "/")
+        if let build = parts.lastIndex(of: ".build") {
+            parts.removeSubrange(build...)
+            directories.append("/" + parts.joined(separator: "/") + "/profiles")
+        }
+        return directories
+    }()
+
+    /// The profile of this name with all that it inherits.
+    ///
+    /// - Throws: every problem of every file concerned.
+    package func profile(named name: String) throws(ConfigurationProblems) -> Profile {
+        try ProfileLibrary { source(named: $0) }.profile(named: name)
+    }
+
+    /// The text of a profile; nil where there is no such file, or it cannot be read.
+    package func source(named name: String) -> ProfileLibrary.Source? {
+        guard Self.isName(name) else { return nil }
+        for directory in directories {
+            let file = "\(directory)/\(name).toml"
+            if let text = try? Files.readText(file, limit: Self.maximumBytes) {
+                return ProfileLibrary.Source(file: file, text: text)
+            }
+        }
+        return nil
+    }
+
+    /// The names of all profiles there are, in order.
+    package var names: [String] {
+        var names: Set<String> = []
+        for directory in directories {
+            for file in Files.names(in: directory) where file.hasSuffix(".toml") {
+                let name = String(file.dropLast(5))
+                if Self.isName(name) { names.insert(name) }
+            }
+        }
+        return names.sorted()
+    }
+
+    /// A name is never a path.
+    package static func isName(_ name: String) -> Bool {
+        (1...64).contains(name.utf8.count)
+            && name.utf8.allSatisfy { byte in
+                switch byte {
+                case 0x30...0x39, 0x41...0x5A, 0x61...0x7A, 0x2D, 0x5F: true
+                default: false
+                }
+            }
+    }
+}

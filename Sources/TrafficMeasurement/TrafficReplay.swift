@@ -1,0 +1,145 @@
+import Blocks
+import BridgeCore
+import NIOCore
+import Outbox
+package import Profiles
+package import XMPP
+
+/// Sends recorded traffic through two bridges, in both directions and with all that the daemon does, and counts.
+///
+/// The link takes everything at once. A block leaves when so many stanzas wait for it; each one is acknowledged, on the next
+/// block of the other side or, where that does not come first, alone, as on a link that gives turns.
+package final class TrafficReplay {
+    package struct Options: Sendable {
+        /// Stanzas of a block, after what the profile leaves.
+        package var batch = 16
+        package var profile: CompiledProfile?
+        /// Seconds of the bridges per second of the recording; nil: rules that hang on time are off.
+        package var timeScale: Double?
+
+        package init() {}
+    }
+
+    private var ends: [ReplayEnd] = []
+    private let options: Options
+    private var now = NIODeadline.uptimeNanoseconds(1_000_000_000)
+    private var compressed = CompressedStreams()
+    /// Requests that did not cross, by who asked whom and how: their recorded answers are no traffic.
+    private var settled: Set<String> = []
+    private var figures: [StanzaKind: KindFigures] = [:]
+    private var bytesLink = 0
+
+    /// - Parameters:
+    ///   - domains: of each site, as they stand in the recording.
+    package init(_ options: Options, domains: [[Domain]]) {
+        self.options = options
+        for side in 0...1 {
+            var policy = PeerPolicy(
+                name: "replay", localDomains: domains[side],
+                remoteDomains: domains[1 - side].compactMap { DomainPattern($0.string) })
+            policy.profile = options.profile
+            policy.dialect = .skywave
+            policy.batchStanzas = max(1, options.batch)
+            policy.blockBytes = 1 << 18
+            policy.hold = .bytes(1 << 18, longest: .hours(24 * 365))
+            policy.cutsForUrgency = false
+            policy.matchesAnswers = false
+            policy.linkSession.level = Int32(options.profile?.block.level ?? 6)
+            policy.linkSession.acknowledgementDelay = .milliseconds(1)
+            // Recordings have gaps and end in the middle; nothing must expire meanwhile.
+            policy.iqTimeout = .hours(24 * 365)
+            policy.messageLifetime = .hours(24 * 365)
+            policy.presenceLifetime = .hours(24 * 365)
+            policy.violationLimit = 0
+            ends.append(ReplayEnd(policy, seed: UInt64(side + 1), now: now))
+        }
+        // Openings go alone; they are a part of what a link costs.
+        for side in 0...1 { transmit(from: side) }
+    }
+
+    /// The next stanza of the recording.
+    package func add(_ measured: MeasuredStanza) {
+        let stanza = measured.stanza
+        let side = measured.side
+        var figure = KindFigures()
+        defer { figures[stanza.kind, default: KindFigures()] += figure }
+        if stanza.isIQAnswer, settled.remove(Self.key(asked: stanza.toText, by: stanza.fromText, stanza.id)) != nil {
+            figure.answersTakenOut = 1
+            return
+        }
+        if let scale = options.timeScale {
+            let time = NIODeadline.uptimeNanoseconds(1_000_000_000) + .nanoseconds(Int64(measured.seconds * scale * 1e9))
+            if time > now { pass(until: time) }
+        }
+        figure.stanzasIn = 1
+        figure.bytesIn = measured.written.count
+        figure.bytesCompressedStream = compressed.add(measured.written, side: side)
+        let before = ends[side].status
+        ends[side].sent(stanza, now: now)
+        let after = ends[side].status
+        func grown(_ event: PeerEvent) -> Int { Int(after.count(of: event) - before.count(of: event)) }
+        figure.dropped = grown(.profileDropped) + grown(.profileDroppedFromRoom) + grown(.spoofedElement)
+        figure.folded = grown(.profileFolded) + grown(.profileTruncated)
+        figure.refused = grown(.profileRefused)
+        figure.answeredLocally = grown(.answeredLocally)
+        figure.merged = Int(after.supersededPresences - before.supersededPresences)
+        // What comes back at once is the bridge's own answer.
+        for answer in ends[side].takeDelivered() where stanza.isIQRequest && answer.isIQAnswer {
+            settled.insert(Self.key(asked: answer.toText, by: answer.fromText, answer.id))
+        }
+        figure.textSent = figure.dropped + figure.refused + figure.answeredLocally > 0 ? 0 : stanza.byteCount
+        transmit(from: side)
+    }
+
+    /// The end of the recording: everything that waits leaves, and is acknowledged.
+    package func finish() -> Measurement {
+        for side in 0...1 {
+            ends[side].flush(now: now)
+            transmit(from: side)
+        }
+        for side in 0...1 { acknowledge(side) }
+        var measurement = Measurement()
+        measurement.bytesLink = bytesLink
+        measurement.kinds = figures
+        measurement.shareLinkBytes()
+        return measurement
+    }
+
+    private static func key(asked: String, by: String, _ id: String?) -> String { "\(asked)\n\(by)\n\(id ?? "")" }
+
+    private func pass(until time: NIODeadline) {
+        now = time
+        for side in 0...1 {
+            if let armed = ends[side].armed, armed <= now { ends[side].deadlineReached(now: now) }
+            transmit(from: side)
+        }
+    }
+
+    /// Gives the other side what this one has for it.
+    private func transmit(from side: Int) {
+        for block in ends[side].takeBlocks() {
+            // What came before is acknowledged by now, though nothing else went the other way.
+            acknowledge(1 - side)
+            bytesLink += block.readableBytes
+            ends[1 - side].received(block, now: now)
+            collect(at: 1 - side)
+        }
+    }
+
+    private func acknowledge(_ side: Int) {
+        guard ends[side].owesAcknowledgement else { return }
+        now = now + .milliseconds(2)
+        ends[side].deadlineReached(now: now)
+        for block in ends[side].takeBlocks() {
+            bytesLink += block.readableBytes
+            ends[1 - side].received(block, now: now)
+            // An acknowledgement is not acknowledged.
+            ends[1 - side].owesAcknowledgement = false
+        }
+        ends[side].owesAcknowledgement = false
+    }
+
+    private func collect(at side: Int) {
+        for stanza in ends[side].takeDelivered() { figures[stanza.kind, default: KindFigures()].stanzasOut += 1 }
+    }
+}
