@@ -128,8 +128,10 @@ extension LinkSession {
                 return false
             }
             // Numbers are durable before they leave: a journal that, at the end of the run of which we have something, held fewer
-            // than we have, or that knows nothing of that run, is a restored one (or ours is).
-            guard opening.continues(receiving.process, received: receiving.received) else {
+            // than we have, or that knows nothing of that run, is a restored one (or ours is). The number of a stanza of which
+            // only parts are here counts as well: another stanza with it must not be taken for the rest.
+            let arrived = [max(receiving.received[0], fragments.number), receiving.received[1]]
+            guard opening.continues(receiving.process, received: arrived) else {
                 note(.peerRestored)
                 refuseRestored(opening)
                 return false
@@ -205,7 +207,9 @@ extension LinkSession {
         // What a run numbered is what the journal held at its end, or the journal is an old one: then these numbers are not
         // those of the stanzas that have them now.
         let received = [opening.receivedNormal, opening.receivedExpress]
-        guard let run = sending.highest(of: opening.peerProcess), run.covers(received) else {
+        guard let run = sending.highest(of: opening.peerProcess), run.covers(received),
+            opening.receivedPart == 0 || opening.receivedNormal < run.highest[0]
+        else {
             guard mayBeginAgain() else { return }
             beginEpochAfterRestore()
             return
