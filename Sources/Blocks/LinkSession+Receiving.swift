@@ -32,15 +32,26 @@ extension LinkSession {
         if let body = header.body { bodyReceived(body, rest, now: now) }
     }
 
-    /// A whole block arrived that the owner cannot take yet. What its header acknowledges counts at once; the block itself comes
-    /// again, with ``blockReceived(_:now:)``, in its turn.
+    /// A whole block arrived that the owner cannot take yet. What its header acknowledges or refuses counts at once, and so does
+    /// the opening of the session to read next: the other side has to hear that this one lives. The body comes again, with
+    /// ``blockReceived(_:now:)``, in its turn.
     ///
     /// - Returns: whether there is anything else in it.
     package mutating func blockHeld(_ block: ByteBuffer, now: NIODeadline) -> Bool {
         guard isConnected else { return false }
         var rest = block
-        guard let header = try? BlockHeader(reading: &rest) else { return true }
-        guard header.opening == nil else { return true }
+        guard let header = try? BlockHeader(reading: &rest), rest.readableBytes == header.body?.length ?? 0 else { return true }
+        switch header.opening {
+        case .refusal(let refusal):
+            refused(refusal)
+            return false
+        case .session(let opening):
+            // An opening that follows on a session whose blocks may still wait has to wait for them.
+            guard peerSession == 0 || opening.session == peerSession else { return true }
+            guard open(opening, now: now) else { return false }
+        case nil:
+            break
+        }
         if peerSession != 0, header.session == UInt8(truncatingIfNeeded: peerSession) & 0x0F { heard(header, now: now) }
         return header.body != nil || peerSession == 0
     }

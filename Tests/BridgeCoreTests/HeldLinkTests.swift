@@ -71,6 +71,30 @@ import XMPP
         #expect(pair.shore.delivered.map(\.id) == (0..<5).map { "\($0)" })
     }
 
+    @Test func `a side that takes nothing is not taken for dead on a connection that comes up meanwhile either`() throws {
+        let pair = pair()
+        pair.shore.run { $0.intakeHeld(true, now: pair.shore.now) }
+        for number in 0..<5 { pair.ship.send(try message("\(number)", id: "\(number)")) }
+        commitAll(pair.ship)
+        pair.connect()
+        run(pair)
+        let sent = pair.ship.status.traffic.sentBlocks
+        pair.shore.send(try message("back", from: juliet, to: romeo, id: "back"))
+        for _ in 0..<120 {
+            pair.advance(.seconds(5))
+            run(pair, rounds: 2)
+            while !pair.ship.unconfirmed.isEmpty { pair.ship.confirm(1) }
+        }
+        #expect(pair.ship.failures.isEmpty && pair.shore.failures.isEmpty)
+        // Acknowledgements of the opening and of what comes back, and nothing again.
+        #expect(pair.ship.status.traffic.sentBlocks == sent + 2)
+        #expect(pair.ship.delivered.map(\.id) == ["back"] && pair.shore.status.inFlightStanzas == 0)
+        #expect(pair.shore.delivered.isEmpty && pair.ship.status.inFlightStanzas == 5)
+        pair.shore.run { $0.intakeHeld(false, now: pair.shore.now) }
+        pair.quiesce()
+        #expect(pair.shore.delivered.map(\.id) == (0..<5).map { "\($0)" })
+    }
+
     @Test func `a peer that sends more than it may have under way is read no further`() throws {
         let peer = TestPeer.policy {
             $0.isJournaled = true
