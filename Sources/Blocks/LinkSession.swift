@@ -210,6 +210,8 @@ package struct LinkSession: ~Copyable {
 
     mutating func beginSession() {
         sending.session += 1
+        // Low bits of 0 say in headers that no session is read.
+        if sending.session & 0x0F == 0 { sending.session += 1 }
         records.append(sending.record)
         resetOutgoing()
         encoders = []

@@ -360,6 +360,37 @@ struct LinkSessionTests {
         }
     }
 
+    @Test("A peer that has read nothing of a session is no sign that its blocks arrive, whatever number it has")
+    func deadInOneDirection() throws {
+        var configuration = LinkSessionConfiguration()
+        configuration.repeatAfter = .seconds(5)
+        configuration.deadAfter = .seconds(60)
+        for sessions in 14...18 {
+            let (left, right) = (SessionEnd(configuration, seed: 1), SessionEnd(configuration, seed: 2))
+            for _ in 1..<sessions {
+                left.session.connected(now: left.clock)
+                left.session.disconnected(now: left.clock)
+            }
+            connect(left, right)
+            try send(1...1, from: left)
+            for number in 0..<13 {
+                // Nothing of the left one arrives; everything of the right one does.
+                while left.nextBlock(maximumStanzas: 8, partBytes: 2_000) != nil {}
+                try send(number...number, from: right)
+                while let block = right.nextBlock(maximumStanzas: 8, partBytes: 2_000) {
+                    left.session.blockReceived(block, now: left.clock)
+                    left.collect()
+                    left.commit()
+                }
+                for end in [left, right] { end.clock = end.clock + .seconds(5) }
+                left.session.deadlineReached(now: left.clock)
+                left.collect()
+            }
+            #expect(left.failures.contains(.silent), "\(sessions) sessions")
+            #expect(left.delivered.count == 13)
+        }
+    }
+
     @Test("After a reconnect and after a restart of both ends the history is still there")
     func historySurvives() throws {
         let (left, right) = joined()
