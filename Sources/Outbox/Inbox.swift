@@ -193,7 +193,13 @@ package struct Inbox: ~Copyable {
             }
         }
         expired.sort { $0.id < $1.id }
+        guard !expired.isEmpty else { return expired }
         for entry in expired { _ = remove(entry.id) }
+        // A lane whose domain takes nothing is not asked for its next one: nobody else would forget what is gone from it.
+        for lane in lanes.indices {
+            let waiting = lanes[lane].waiting.filter { id in place(of: id).map { entries[$0].stanza != nil } ?? false }
+            lanes[lane].waiting = Deque(waiting)
+        }
         return expired
     }
 

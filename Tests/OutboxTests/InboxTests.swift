@@ -125,4 +125,12 @@ import XMPP
         _ = inbox.remove(4)
         #expect(drain(&inbox) == ["5"])
     }
+
+    @Test func `where all that waited has expired nothing waits, though the domain takes nothing`() throws {
+        var inbox = Inbox(window: 1)
+        for number in 1...100 { _ = inbox.append(try numbered(number), isRecorded: true, batch: 0, now: 1) }
+        #expect(drain(&inbox) == ["1"])
+        #expect(inbox.takeExpired(arrived: 3).count == 99)
+        #expect(inbox.oldestWaiting == nil)
+    }
 }
