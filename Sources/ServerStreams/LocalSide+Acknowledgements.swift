@@ -47,7 +47,7 @@ extension LocalSide {
         case .handled:
             self.handled(receipt)
         case .refused:
-            self.handled(receipt)
+            self.handled(receipt, isRefused: true)
             // Only what may be answered with an error was refused in words.
             if let error = stanza.errorReply(.resourceConstraint) { self.deliver(error, now: self.now) }
         case .pending:

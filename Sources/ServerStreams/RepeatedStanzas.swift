@@ -69,7 +69,8 @@ struct RepeatedStanzas {
     /// A stanza came; a match is used up by it.
     mutating func received(_ fingerprint: UInt64?, _ receipt: LocalReceipt, now: NIODeadline) -> Verdict {
         guard let fingerprint, let all = self.suspects[fingerprint] else { return .new }
-        guard let match = all.first(where: { $0.expires > now }) else { return .new }
+        // Where there are several, the newest: it is the one that the server was told of last, if at all.
+        guard let match = all.last, match.expires > now else { return .new }
         self.remove(match.serial, fingerprint)
         guard let origin = match.origin, self.unhandled[origin] != nil else { return match.isRefused ? .refused : .handled }
         self.unhandled[origin]?.append(receipt)

@@ -409,6 +409,28 @@ import XMPP
         }
     }
 
+    @Test("A stanza whose streams break each time is refused each time")
+    func refusedEachTime() throws {
+        var side = self.certified(suspects: [try #require(StanzaMark(self.own(1).fingerprint, isRefused: true))])
+        for connection in UInt64(1)...3 {
+            self.inbound(&side, connection)
+            #expect(side.receive(connection, self.own(1)).received.isEmpty)
+            #expect(side.side.snapshot.queuedStanzas == Int(connection))
+            _ = side.closed(connection)
+        }
+    }
+
+    @Test("Of a stanza that was refused first and then taken, the server sends what it sent last")
+    func refusedThenTaken() throws {
+        let marks = [
+            try #require(StanzaMark(self.own(1).fingerprint, isRefused: true)), try #require(StanzaMark(self.own(1).fingerprint)),
+        ]
+        var side = self.certified(suspects: marks)
+        self.inbound(&side, 1)
+        #expect(side.receive(1, self.own(1)).received.isEmpty)
+        #expect(side.side.snapshot.queuedStanzas == 0)
+    }
+
     @Test("What the last run took is known again in this one, for a while")
     func restarted() {
         let suspects = (1...3).compactMap { StanzaMark(self.own($0).fingerprint) }
