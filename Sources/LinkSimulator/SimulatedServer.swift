@@ -232,12 +232,27 @@ final class SimulatedServer {
         // Of what was refused the bridge knows nothing any more after a crash, or when it had acknowledged it and that was lost.
         for item in unacknowledged { if let key = item.key { world.oracle.unacknowledged(key) } }
         if resends {
+            taintRoomsLeftAndJoined(unacknowledged)
             for item in unacknowledged.reversed() { route.queue.prepend(item) }
         } else {
             for item in unacknowledged { bounce(item) }
         }
         guard !route.queue.isEmpty else { return }
         wasReady ? connect(route) : refused(route)
+    }
+
+    /// Presence has no id: what the server sends again of it is not known from new, so whoever left a room and joined again does
+    /// both once more, and his client hears in between that he left.
+    private func taintRoomsLeftAndJoined(_ items: some Sequence<ServerItem>) {
+        var left: Set<DeliveryKey> = []
+        for item in items {
+            guard case .user = item.sender, let key = item.key, case .room = key else { continue }
+            if item.xml.contains(" type='unavailable'") {
+                left.insert(key)
+            } else if left.contains(key) {
+                world.oracle.taintRoom(key)
+            }
+        }
     }
 
     private func lose(_ item: ServerItem) {
