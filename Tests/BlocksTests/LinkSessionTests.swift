@@ -360,6 +360,35 @@ struct LinkSessionTests {
         }
     }
 
+    @Test("A refusal counts although what else the peer sends is held")
+    func refusalWhileHeld() throws {
+        let (left, right) = joined()
+        try send(1...5, from: left)
+        settle(left, right)
+        right.journal.rows[.receivedText] = []
+        right.restart()
+        connect(left, right)
+        try send(6...7, from: left)
+        var isHeld: [Bool] = []
+        for _ in 0..<6 {
+            while let block = left.nextBlock(maximumStanzas: 8, partBytes: 2_000) {
+                right.session.blockReceived(block, now: right.clock)
+                right.collect()
+                right.commit()
+            }
+            while let block = right.nextBlock(maximumStanzas: 8, partBytes: 2_000) {
+                isHeld.append(left.session.blockHeld(block, now: left.clock))
+                left.collect()
+                left.commit()
+            }
+            for end in [left, right] { end.clock = end.clock + .seconds(1) }
+        }
+        #expect(right.delivered == (1...7).map { "m\($0)" })
+        #expect(left.notes.contains(.historyRefused) && left.isIdle)
+        // The refusal is done with; of the rest, only the opening has a body to be read later.
+        #expect(isHeld.count { $0 } == 1)
+    }
+
     @Test("A peer that has read nothing of a session is no sign that its blocks arrive, whatever number it has")
     func deadInOneDirection() throws {
         var configuration = LinkSessionConfiguration()
