@@ -39,6 +39,8 @@ final class Oracle {
         var isUnacknowledged = false
         /// The bridge refused it: it was never taken.
         var isRefused = false
+        /// In which run of the bridge's process.
+        var refusingRun = 0
         /// The room itself refused it.
         var isRefusedByRoom = false
         /// A site's journal was replaced by an older one after it was sent.
@@ -78,6 +80,9 @@ final class Oracle {
         var run: Int
         var peer: Int
     }
+
+    /// By site.
+    private var latestRuns: [Int: Int] = [:]
 
     // What the windows held.
     private(set) var largestRepeat = 0
@@ -129,7 +134,10 @@ final class Oracle {
             if isNew { forwardArrived(number, stanza) }
             return isNew
         case .back(let number):
-            if stanza.errorCondition == .resourceConstraint { records[number].isRefused = true }
+            if stanza.errorCondition == .resourceConstraint {
+                records[number].isRefused = true
+                records[number].refusingRun = stream.bridgeRun
+            }
             let isNew = note(number, \.back, "answered", on: stream)
             if isNew { records[number].kind == .request ? (answered += 1) : (bounced += 1) }
             return isNew
@@ -225,6 +233,9 @@ final class Oracle {
         records[number].isUnacknowledged = true
     }
 
+    /// A process of a site's bridge begins.
+    func processStarted(site: Int, run: Int) { latestRuns[site] = run }
+
     func refusedByRoom(_ number: Int) { records[number].isRefusedByRoom = true }
 
     // MARK: What may be gone
@@ -291,8 +302,8 @@ final class Oracle {
         case .message, .roomMessage:
             if record.forward.deliveries > 0, record.back.deliveries > 0 {
                 if record.isRefusedByRoom || !record.forward.isSettled { return nil }
-                // Refused, and sent again by a server that had no acknowledgement for it.
-                if isRefusedAgain(number) { return nil }
+                // Refused, and sent again by a server that had no acknowledgement for it, to a process that knew nothing of it.
+                if isRefusedAgain(number), (latestRuns[record.origin] ?? 0) > record.refusingRun { return nil }
                 return "\(describe(number)) was delivered and bounced"
             }
             if record.forward.deliveries + record.back.deliveries > 0 { return nil }

@@ -78,6 +78,7 @@ final class SimulatedSite {
     func start() {
         guard process == nil, !world.isOver else { return }
         starts += 1
+        world.oracle.processStarted(site: index, run: starts)
         isStopping = false
         let needsNewEpoch = journal.isFresh || isRestored
         isRestored = false
