@@ -1,5 +1,6 @@
 import Foundation
 import Synchronization
+import TestSupport
 import Testing
 
 /// One way of joining two real servers, as `Tests/Lab/lab/variants.py` knows it by name.
@@ -96,14 +97,14 @@ actor Laboratory {
     private func start() async throws {
         // A harness that died must show as a failed write, not end the test process.
         signal(SIGPIPE, SIG_IGN)
-        let process = Process()
+        let process = ChildProcess.make(
+            Self.python.path,
+            [
+                Self.root.appending(path: "Tests/Lab/scenario.py").path, "--serve", "--variant", variant.name,
+                "--bridge", Self.bridge.path,
+            ])
         let input = Pipe()
         let output = Pipe()
-        process.executableURL = Self.python
-        process.arguments = [
-            Self.root.appending(path: "Tests/Lab/scenario.py").path, "--serve", "--variant", variant.name,
-            "--bridge", Self.bridge.path,
-        ]
         process.standardInput = input
         process.standardOutput = output
         try process.run()

@@ -1,5 +1,6 @@
 import Foundation
 import LinkSimulator
+import TestSupport
 import Testing
 
 /// A few seeds in this process; `make test` runs 2 000 with the release build, `make soak SEEDS=50000` as many as wanted.
@@ -42,9 +43,8 @@ import Testing
         let candidates = [own] + CommandLine.arguments
         let tool = candidates.map { URL(fileURLWithPath: $0).deletingLastPathComponent().path + "/skywave-sim" }
             .first { FileManager.default.isExecutableFile(atPath: $0) }
-        let process = Process()
-        process.executableURL = URL(fileURLWithPath: try #require(tool, "skywave-sim is built beside the tests"))
-        process.arguments = ["soak", "--seed", seed, "--trace"]
+        let process = ChildProcess.make(
+            try #require(tool, "skywave-sim is built beside the tests"), ["soak", "--seed", seed, "--trace"])
         let output = Pipe()
         process.standardOutput = output
         try process.run()

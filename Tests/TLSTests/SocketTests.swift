@@ -263,9 +263,7 @@ struct SocketTests {
         private let collected = Mutex("")
 
         init(_ arguments: [String]) throws {
-            self.process = Process()
-            self.process.executableURL = URL(fileURLWithPath: "/usr/bin/openssl")
-            self.process.arguments = arguments
+            self.process = ChildProcess.make("/usr/bin/openssl", arguments)
             let output = Pipe()
             self.process.standardInput = self.input
             self.process.standardOutput = output

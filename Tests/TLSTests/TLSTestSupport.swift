@@ -1,6 +1,7 @@
 import Foundation
 import NIOCore
 import NIOEmbedded
+import TestSupport
 import Testing
 import XMPP
 
@@ -30,15 +31,12 @@ final class TemporaryDirectory: Sendable {
 enum OpenSSLTool {
     /// Runs it to its end and returns what it prints.
     ///
-    /// Through a file and not through a pipe: the pipe's writing end might be inherited by another test's process, and
-    /// reading would then not end before that.
+    /// Through a file and not through a pipe: the pipe's writing end might for a moment be another test's process's as well.
     static func run(_ arguments: String...) throws -> (status: Int32, output: String) {
         let directory = try TemporaryDirectory()
         let path = try directory.file("output", "")
         let output = try FileHandle(forWritingTo: URL(fileURLWithPath: path))
-        let process = Process()
-        process.executableURL = URL(fileURLWithPath: "/usr/bin/openssl")
-        process.arguments = arguments
+        let process = ChildProcess.make("/usr/bin/openssl", arguments)
         process.standardOutput = output
         process.standardError = output
         try process.run()

@@ -73,8 +73,18 @@ final class DurableSites {
             side.rawValue, side.other.rawValue, isServerThere ? server(side).port : 9, directory, "", dialect,
             transport, localPort: localPorts[side] ?? 0)
         let journal = journal(side)
-        let bridge = try await RunningSite.start(
-            configuration, openJournal: { try journal.open($0) }, on: group.next(), logger: logger)
+        // A program that another test starts holds a copy of every listener for a moment (see `ChildProcess`), and so the port.
+        var bridge: RunningSite?
+        try await eventually("the ports are free") {
+            do {
+                bridge = try await RunningSite.start(
+                    configuration, openJournal: { try journal.open($0) }, on: group.next(), logger: logger)
+                return true
+            } catch let error as BridgeError where error.code == .listen || error.code == .link {
+                return false
+            }
+        }
+        guard let bridge else { return }
         running[side] = bridge
         guard let address = bridge.localAddresses.first else { return }
         server(side).connect(to: address)
