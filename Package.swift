@@ -53,9 +53,11 @@ let package = Package(
         .target(name: "Blocks", dependencies: ["XMPP", "Outbox", "CZlib", "CShims", nioCore, deque]),
         .target(
             name: "BridgeCore", dependencies: ["XMPP", "Profiles", "ServerStreams", "Outbox", "Blocks", nioCore, deque]),
+        .target(name: "TrafficRecording", dependencies: ["XMPP", nioCore]),
 
         // I/O
         .target(name: "TLS", dependencies: ["XMPP", "ServerStreams", "COpenSSL", "CShims", nioCore]),
+        .target(name: "TrafficTap", dependencies: ["XMPP", "TrafficRecording", nioCore, nioPosix]),
         .target(
             name: "Transports",
             dependencies: ["XMPP", "SeededRandom", "Blocks", "TLS", nioCore, nioPosix, deque, logging]),
@@ -84,8 +86,8 @@ let package = Package(
         .executableTarget(
             name: "skywave",
             dependencies: [
-                "Bridge", "Profiles", "TrafficMeasurement", "TrafficRecording", "ConfigurationText", "Blocks", "Store", "TLS", "Admin", "XMPP", nioCore, nioPosix, arguments,
-                logging, lifecycle, unixSignals,
+                "Bridge", "Profiles", "TrafficMeasurement", "TrafficRecording", "TrafficTap", "ConfigurationText", "Blocks",
+                "Store", "TLS", "Admin", "XMPP", nioCore, nioPosix, arguments, logging, lifecycle, unixSignals,
             ]),
 
         // Measurement
@@ -120,6 +122,12 @@ let package = Package(
             dependencies: [
                 "BridgeCore", "Profiles", "ServerStreams", "Outbox", "Blocks", "XMPP", "TestSupport", nioCore,
             ]),
+        .testTarget(
+            name: "TrafficRecordingTests",
+            dependencies: ["TrafficRecording", "XMPP", "TestSupport", "SampleTraffic", nioCore]),
+        .testTarget(
+            name: "TrafficTapTests",
+            dependencies: ["TrafficTap", "TrafficRecording", "XMPP", "TestSupport", nioCore, nioPosix]),
         .testTarget(name: "TLSTests", dependencies: ["TLS", "XMPP", "TestSupport", nioCore, nioPosix, nioEmbedded]),
         .testTarget(
             name: "TransportsTests",

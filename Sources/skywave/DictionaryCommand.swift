@@ -2,6 +2,7 @@ import ArgumentParser
 import Blocks
 import Bridge
 import NIOCore
+import TrafficRecording
 
 struct DictionaryCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
@@ -12,10 +13,11 @@ struct DictionaryCommand: ParsableCommand {
         static let configuration = CommandConfiguration(
             abstract: "Makes a dictionary from recorded stanzas.",
             discussion: """
-                Recordings are files of XML with stanzas in them, bare or inside other elements. The dictionary holds markup \
-                that at least two senders use, and nothing else: no text that people wrote, no addresses, no ids or hashes, \
-                and nothing of stanzas with a security label. It is named by its content: the same recordings give the same \
-                file. Both ends need it ([peer.block] dictionary); it serves until the link has a history of its own.
+                Recordings are files of XML with stanzas in them, bare or inside other elements, as `skywave record` \
+                makes them. The dictionary holds markup that at least two senders use, and nothing else: no text that \
+                people wrote, no addresses, no ids or hashes, and nothing of stanzas with a security label. It is \
+                named by its content: the same recordings give the same file. Both ends need it ([peer.block] \
+                dictionary); it serves until the link has a history of its own.
                 """)
 
         /// Of one recording; all of it is in memory at a time.
@@ -29,15 +31,12 @@ struct DictionaryCommand: ParsableCommand {
         func run() throws {
             var trainer = DictionaryTrainer()
             for file in recordings {
-                let recorded: RecordedStanzas
                 do throws(Files.Failure) {
-                    recorded = RecordedStanzas(try Files.read(file, limit: Self.maximumBytes))
+                    try add(try Files.read(file, limit: Self.maximumBytes), from: file, to: &trainer)
                 } catch {
                     Terminal.error("\(file): \(error)")
                     throw ExitCode.failure
                 }
-                for stanza in recorded.stanzas { trainer.add(stanza) }
-                Terminal.output("\(file): \(recorded.stanzas.count) stanzas, \(recorded.unreadable) unreadable")
             }
             let dictionary = trainer.dictionary()
             guard dictionary.readableBytes > 0 else {
@@ -52,6 +51,26 @@ struct DictionaryCommand: ParsableCommand {
                 Terminal.error("\(out): \(error)")
                 throw ExitCode.failure
             }
+        }
+
+        private func add(
+            _ recording: [UInt8], from file: String, to trainer: inout DictionaryTrainer
+        ) throws(Files.Failure) {
+            var reader = LooseStanzas()
+            var bytes = ByteBuffer(bytes: recording)
+            var count = 0
+            do throws(TrafficError) {
+                while var part = bytes.readSlice(length: min(bytes.readableBytes, 65_536)), part.readableBytes > 0 {
+                    reader.read(&part)
+                    while let stanza = try reader.next() {
+                        trainer.add(stanza)
+                        count += 1
+                    }
+                }
+            } catch {
+                throw Files.Failure(error.description)
+            }
+            Terminal.output("\(file): \(count) stanzas, \(reader.unreadable) unreadable")
         }
     }
 }

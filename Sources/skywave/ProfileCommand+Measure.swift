@@ -39,8 +39,11 @@ extension ProfileCommand {
                     Terminal.error("\(file): \(error)")
                     throw ExitCode.failure
                 }
-                guard let recording = RecordedTraffic(name: file, document: bytes) else {
-                    Terminal.error("\(file): no recording (docs/profiles.md describes the format)")
+                let recording: RecordedTraffic
+                do throws(TrafficError) {
+                    recording = try RecordedTraffic(name: file, document: bytes)
+                } catch {
+                    Terminal.error("\(file): \(error) (docs/recording.md describes the format)")
                     throw ExitCode.failure
                 }
                 do throws(Measurement.Failure) {

@@ -15,8 +15,8 @@ struct Skywave: AsyncParsableCommand {
             something missing; 64 wrong use of the command line.
             """,
         subcommands: [
-            Run.self, Check.self, Status.self, Queue.self, Reload.self, ProfileCommand.self, JournalCommand.self, DictionaryCommand.self, PKI.self,
-            Version.self,
+            Run.self, Check.self, Status.self, Queue.self, Reload.self, ProfileCommand.self, JournalCommand.self,
+            DictionaryCommand.self, Record.self, PKI.self, Version.self,
         ])
 }
 

@@ -109,3 +109,12 @@ struct FaultTests {
         try await expectPassed("link_is_narrow", variant)
     }
 }
+
+/// The operator's tool between two servers.
+@Suite(.enabled(if: Laboratory.isInstalled, "`make setup` installs the servers"), .timeLimit(.minutes(10)))
+struct RecordingTests {
+    @Test(arguments: [Variant.recorded])
+    func `What two servers say to each other is recorded word for word`(_ variant: Variant) async throws {
+        try await expectPassed("recording", variant)
+    }
+}

@@ -15,6 +15,9 @@ struct Variant: Sendable, CustomTestStringConvertible {
     /// The servers alone, without a bridge: shows that a failure elsewhere is not the laboratory's.
     static let control = Variant("prosody-prosody-dialback-direct")
 
+    /// The same servers with `skywave record` between them.
+    static let recorded = Variant("prosody-prosody-dialback-recorded")
+
     /// Every pair of servers with every way of proving who a server is, in dialect `xep`.
     private static let overStanzas = ["prosody-prosody", "ejabberd-prosody"].flatMap { servers in
         ["dialback", "starttls", "external", "component"].map { Variant("\(servers)-\($0)") }

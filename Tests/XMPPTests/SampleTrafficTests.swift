@@ -54,18 +54,4 @@ import XMPP
         #expect(bodies.count > 3_000)
         #expect(Set(bodies).count > bodies.count * 97 / 100)
     }
-
-    @Test func `a recording is taken apart byte for byte`() throws {
-        let document = """
-            <t:traffic xmlns:t="urn:x-traffic:0" xmlns="jabber:server">
-            <t:at t="0.000" from="a"><presence from='a@a.example' to='b@b.example'/></t:at>
-            <t:at t="1.250" from="b"><message to='a@a.example'><body>x &gt; y</body></message></t:at>
-            </t:traffic>
-            """
-        let recording = try #require(RecordedTraffic(name: "r", document: Array(document.utf8)))
-        #expect(recording.entries.map(\.site) == ["a", "b"])
-        #expect(recording.entries.map(\.seconds) == [0, 1.25])
-        #expect(recording.entries[1].xml == "<message to='a@a.example'><body>x &gt; y</body></message>")
-        #expect(RecordedTraffic(name: "n", document: Array("<a/>".utf8)) == nil)
-    }
 }

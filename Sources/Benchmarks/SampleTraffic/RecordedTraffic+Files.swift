@@ -15,7 +15,7 @@ extension RecordedTraffic {
             .sorted { $0.lastPathComponent < $1.lastPathComponent }
             .compactMap { url in
                 guard let data = try? Data(contentsOf: url) else { return nil }
-                return RecordedTraffic(
+                return try? RecordedTraffic(
                     name: url.deletingPathExtension().lastPathComponent, document: Array(data))
             }
     }

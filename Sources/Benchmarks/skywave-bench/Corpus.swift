@@ -45,7 +45,7 @@ struct Corpus {
     static func recorded() -> [Corpus] {
         RecordedTraffic.besidePackage().map {
             Corpus(
-                name: "-recorded-\($0.name)", $0.entries.filter { $0.site == "a" }.map(\.xml),
+                name: "-recorded-\($0.name)", $0.entries.filter { $0.site == .a }.map { String(buffer: $0.source) },
                 senders: ["alpha.example", "conference.alpha.example"],
                 recipients: ["bravo.example", "*.bravo.example"])
         }

@@ -5,8 +5,8 @@ import NIOPosix
 import TLS
 
 /// Errors of sockets in words that an operator knows.
-enum NetworkFailure {
-    static func describe(_ error: any Error) -> String {
+package enum NetworkFailure {
+    package static func describe(_ error: any Error) -> String {
         switch error {
         case let error as IOError: unsafe String(cString: strerror(error.errnoCode))
         case let error as TLSError: error.message

@@ -4,5 +4,6 @@
 `servers`   Prosody, ejabberd, dnsmasq           `bridges`    the bridge under test
 `client`    a recording XMPP client              `federation` two sites joined together
 `tap`       reads along between server and bridge `ledger`    what became of every message
+`recorder`  `skywave record` between two servers
 `checks`    what must hold between two sites     `variants`   the ways of joining them
 """

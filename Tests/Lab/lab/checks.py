@@ -16,22 +16,28 @@ CHECKS: dict[str, "Check"] = {}
 
 
 class Check:
-    def __init__(self, run, needs_bridge: bool):
-        self.run, self.needs_bridge = run, needs_bridge
+    def __init__(self, run, needs_bridge: bool = False, needs_recorder: bool = False):
+        self.run, self.needs_bridge, self.needs_recorder = run, needs_bridge, needs_recorder
         self.name = run.__name__
         self.summary = run.__doc__.strip().splitlines()[0]
 
     def applies(self, federation: Federation) -> bool:
-        return federation.variant.is_bridged or not self.needs_bridge
+        variant = federation.variant
+        return (variant.is_bridged or not self.needs_bridge) and (variant.is_recorded or not self.needs_recorder)
 
 
 def check(run):
-    CHECKS[run.__name__] = Check(run, needs_bridge=False)
+    CHECKS[run.__name__] = Check(run)
     return run
 
 
 def bridge_check(run):
     CHECKS[run.__name__] = Check(run, needs_bridge=True)
+    return run
+
+
+def recorder_check(run):
+    CHECKS[run.__name__] = Check(run, needs_recorder=True)
     return run
 
 
@@ -578,3 +584,37 @@ async def acknowledged_streams(federation: Federation):
                 await asyncio.sleep(0.1)
             directions = {stream["direction"] for stream in streams if stream["stream-management"]}
             expect_equal(directions, {"inbound", "outbound"} if able else set(), f"acknowledged streams at {site.name}")
+
+
+# Recording
+
+@recorder_check
+async def recording(federation: Federation):
+    """What passed is in the file of `skywave record`, word for word, with its site and in order."""
+    said: dict[str, list[str]] = {"a": [], "b": []}
+    async with federation.users() as (romeo, juliet):
+        await talk(romeo, juliet, "first words")
+        for number in range(50):
+            for site, sender, receiver in (("a", romeo, juliet), ("b", juliet, romeo)):
+                said[site].append(f"recorded {number}: {TEXTS[number % len(TEXTS)]}")
+                sender.send(receiver.full, said[site][-1])
+        for sender, receiver in ((romeo, juliet), (juliet, romeo)):
+            await receiver.until("50 messages", lambda: len(receiver.from_user(sender.bare)) > 50)
+        addresses = {"a": romeo.full, "b": juliet.full}
+    await room_at(federation, federation.right, federation.left)
+    expect_equal(await federation.recorder.stop(), 0, "exit status of the recorder")
+    entries = federation.recorder.entries()
+    await federation.recorder.start()
+    for site, sender in addresses.items():
+        bodies = [entry.stanza.findtext("{jabber:server}body") for entry in entries
+                  if entry.site == site and entry.stanza.get("from") == sender]
+        expect_equal([body for body in bodies if body and body.startswith("recorded ")], said[site],
+                     f"recorded messages of site {site}")
+    for entry in entries:
+        domain = entry.stanza.get("from").split("/")[0].split("@")[-1]
+        expect_equal(entry.site, "a" if domain.endswith(federation.left.domain) else "b", f"site of {domain}")
+    times = [entry.time for entry in entries]
+    expect_equal(times, sorted(times), "times")
+    kinds = {entry.stanza.tag.split("}")[-1] for entry in entries}
+    expect(kinds <= {"message", "presence", "iq"}, f"recorded elements that are no stanzas: {kinds}")
+    return f"{len(entries)} stanzas in {times[-1]:.1f} s"

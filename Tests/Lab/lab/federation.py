@@ -10,6 +10,7 @@ from .certificates import Authority, Identity, self_signed
 from .client import Client
 from .network import AddressBlock, Relay, taken
 from .processes import Daemon, LabError
+from .recorder import Recorder
 from .servers import Ejabberd, NameServer, Prosody, Security, Server, ServerSetup
 from .variants import Variant
 
@@ -66,7 +67,7 @@ class Federation:
                  site_lines: list[str] | None = None, server_lines: list[str] | None = None,
                  resends: bool = True):
         self.variant, self.directory, self.verbose = variant, directory, verbose
-        if variant.is_bridged and bridge is None:
+        if (variant.is_bridged or variant.is_recorded) and bridge is None:
             raise LabError(f"{variant.name} needs the bridge's executable")
         shutil.rmtree(directory, ignore_errors=True)
         directory.mkdir(parents=True)
@@ -76,6 +77,7 @@ class Federation:
         self.right = Site("bravo", "juliet", 12, self.block)
         self.sites = [self.left, self.right]
         self.relay: Relay | None = None
+        self.recorder: Recorder | None = None
         self._executable, self._has_relay = bridge, relay
         self._dialect, self._site_lines, self._server_lines = dialect, site_lines or [], server_lines or []
         self._resends = resends
@@ -95,7 +97,7 @@ class Federation:
                 self._make_bridges(trusted)
             for site, far, kind in [(self.left, self.right, variant.left), (self.right, self.left, variant.right)]:
                 folder = self.directory / site.name
-                away = far.server_address if not variant.is_bridged else site.bridge_as_dialled
+                away = far.server_address if variant.link == "direct" else site.bridge_as_dialled
                 names = {site.domain: site.server_address, far.domain: away, far.room_domain: away}
                 site.resolver = NameServer(site.resolver_address, names, folder / "names")
                 components = {}
@@ -115,6 +117,12 @@ class Federation:
                 site.server.daemon.start()
             for site in self.sites:
                 await site.server.wait_until_ready()
+            if variant.is_recorded:
+                # It stands where the bridges would.
+                ways = [(self.left.bridge_address, self.right.server_address),
+                        (self.right.bridge_address, self.left.server_address)]
+                self.recorder = Recorder(self._executable, ways, self.left.domain, self.directory / "recorder")
+                await self.recorder.start()
             if variant.is_bridged:
                 if self.relay:
                     await self.relay.start()
@@ -125,6 +133,8 @@ class Federation:
             raise
 
     async def stop(self):
+        if self.recorder:
+            await self.recorder.stop()
         for site in self.sites:
             if site.bridge:
                 await site.bridge.stop()
@@ -146,7 +156,7 @@ class Federation:
     @property
     def daemons(self) -> list[Daemon]:
         """All processes, the bridges first."""
-        parts = [site.bridge for site in self.sites] + [site.server for site in self.sites]
+        parts = [self.recorder] + [site.bridge for site in self.sites] + [site.server for site in self.sites]
         parts += [site.resolver for site in self.sites]
         return [part.daemon for part in parts if part]
 

@@ -10,14 +10,15 @@ class Variant:
     `proof`, how servers show who they are: dialback (in the clear), starttls (encrypted, proved by dialback), external
     (encrypted, proved by certificates), component (to the bridge as a component, XEP-0114).
     `link`, what carries the link between the bridges; each kind occurs in several variants. With direct there are no
-    bridges: that proves the lab itself, and shows what two servers do without help.
+    bridges: that proves the lab itself, and shows what two servers do without help. With recorded there are none either,
+    and `skywave record` stands between the servers.
     `dialect`, what the bridges speak on it, and whether they keep a `journal`: durable or off.
     """
 
     left: str
     right: str
     proof: str
-    link: str  # direct | plain | deflate | tls | tls-deflate
+    link: str  # direct | recorded | plain | deflate | tls | tls-deflate
     dialect: str = "xep"
     journal: str = "off"
 
@@ -25,12 +26,16 @@ class Variant:
     def name(self) -> str:
         name = f"{self.left}-{self.right}-{self.proof}"
         if not self.is_bridged:
-            return name + "-direct"
+            return f"{name}-{self.link}"
         return name + ("" if self.dialect == "xep" else f"-{self.dialect}")
 
     @property
     def is_bridged(self) -> bool:
-        return self.link != "direct"
+        return self.link not in ("direct", "recorded")
+
+    @property
+    def is_recorded(self) -> bool:
+        return self.link == "recorded"
 
     @property
     def is_encrypted(self) -> bool:
@@ -47,6 +52,7 @@ class Variant:
 
 VARIANTS = {variant.name: variant for variant in [
     Variant("prosody", "prosody", "dialback", "direct"),
+    Variant("prosody", "prosody", "dialback", "recorded"),
     Variant("prosody", "prosody", "external", "direct"),
     Variant("ejabberd", "prosody", "starttls", "direct"),
     Variant("ejabberd", "prosody", "external", "direct"),
