@@ -9,6 +9,7 @@ let nioHTTP1: Target.Dependency = .product(name: "NIOHTTP1", package: "swift-nio
 let nioLocks: Target.Dependency = .product(name: "NIOConcurrencyHelpers", package: "swift-nio")
 let nioEmbedded: Target.Dependency = .product(name: "NIOEmbedded", package: "swift-nio")
 let deque: Target.Dependency = .product(name: "DequeModule", package: "swift-collections")
+let heap: Target.Dependency = .product(name: "HeapModule", package: "swift-collections")
 let logging: Target.Dependency = .product(name: "Logging", package: "swift-log")
 let lifecycle: Target.Dependency = .product(name: "ServiceLifecycle", package: "swift-service-lifecycle")
 let unixSignals: Target.Dependency = .product(name: "UnixSignals", package: "swift-service-lifecycle")
@@ -44,12 +45,12 @@ let package = Package(
 
         // Pure: values and state machines; no event loop, clock, logger or file.
         .target(name: "SeededRandom"),
-        .target(name: "TrafficRecording"),
         .target(name: "XMPP", dependencies: ["CExpat", nioCore]),
         .target(name: "ConfigurationText", dependencies: [nioCore, toml]),
         .target(name: "Profiles", dependencies: ["XMPP", "ConfigurationText", nioCore]),
         .target(name: "ServerStreams", dependencies: ["XMPP", nioCore, deque]),
         .target(name: "Outbox", dependencies: ["XMPP", nioCore, deque]),
+        .target(name: "PresenceCache", dependencies: ["XMPP", "Outbox", nioCore, deque, heap]),
         .target(name: "Blocks", dependencies: ["XMPP", "Outbox", "CZlib", "CShims", nioCore, deque]),
         .target(
             name: "BridgeCore", dependencies: ["XMPP", "Profiles", "ServerStreams", "Outbox", "Blocks", nioCore, deque]),
@@ -98,8 +99,8 @@ let package = Package(
         .executableTarget(
             name: "skywave-bench",
             dependencies: [
-                "XMPP", "Outbox", "Blocks", "BridgeCore", "Profiles", "Store", "SampleTraffic", "TrafficRecording", "CAllocationCounter",
-                "CExpat", nioCore, nioPosix, arguments,
+                "XMPP", "Outbox", "PresenceCache", "Blocks", "BridgeCore", "Profiles", "Store", "SampleTraffic",
+                "TrafficRecording", "CAllocationCounter", "CExpat", nioCore, nioPosix, arguments,
             ], path: "Sources/Benchmarks/skywave-bench"),
         .executableTarget(
             name: "skywave-load", dependencies: ["SampleTraffic", "TLS", nioCore, nioPosix, arguments],
@@ -116,6 +117,8 @@ let package = Package(
             resources: [.copy("Fixtures")]),
         .testTarget(name: "ServerStreamsTests", dependencies: ["ServerStreams", "XMPP", "TLS", "TestSupport", nioCore]),
         .testTarget(name: "OutboxTests", dependencies: ["Outbox", "XMPP", "TestSupport", nioCore]),
+        .testTarget(
+            name: "PresenceCacheTests", dependencies: ["PresenceCache", "Outbox", "XMPP", "TestSupport", nioCore]),
         .testTarget(name: "BlocksTests", dependencies: ["Blocks", "XMPP", "TestSupport", "SampleTraffic", nioCore]),
         .testTarget(
             name: "BridgeCoreTests",

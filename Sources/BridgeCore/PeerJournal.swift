@@ -10,7 +10,8 @@ struct PeerJournal {
     let isOn: Bool
     private var records: [JournalRecord] = []
     /// Rows to be removed, by table. Ids are never used again, so removals may stand at the end of a batch.
-    private var removed: [[UInt64]] = Array(repeating: [], count: Int(JournalTable.poison.rawValue) + 1)
+    private var removed: [[UInt64]] = Array(
+        repeating: [], count: Int(JournalTable.allCases.map(\.rawValue).max() ?? 0) + 1)
     private var hasRemovals = false
     /// The last batch that was taken.
     private var taken: UInt64 = 0

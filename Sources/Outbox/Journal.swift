@@ -26,6 +26,8 @@ package enum JournalTable: UInt8, CaseIterable, Sendable {
     case taken = 11
     /// Stanzas set aside because nobody could take them; the id grows.
     case poison = 12
+    /// Who may see whose presence, and subscriptions asked for.
+    case presence = 13
 }
 
 /// Single values of a peer's journal. The raw value is what is stored.

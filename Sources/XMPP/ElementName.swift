@@ -25,6 +25,8 @@ package struct ElementName: Hashable, Sendable {
     package static let confidentialityLabel = ElementName(known: 15)
     package static let metadataBinding = ElementName(known: 16)
     package static let headers = ElementName(known: 17)
+    package static let caps = ElementName(known: 18)
+    package static let capsToken = ElementName(known: 19)
 
     private init(code: UInt16) { self.code = code }
     private init(known code: UInt16) { self.code = code }
@@ -38,6 +40,7 @@ package struct ElementName: Hashable, Sendable {
         (XMLNamespace.securityLabel, "securitylabel"), (XMLNamespace.xmlSignature, "Signature"),
         (XMLNamespace.confidentialityLabel, "originatorConfidentialityLabel"),
         (XMLNamespace.metadataBinding, "BindingInformation"), (XMLNamespace.headers, "headers"),
+        (XMLNamespace.caps, "c"), (XMLNamespace.capsToken, "t"),
     ] + payloadVocabulary
 
     /// Looks a name up in the vocabulary.

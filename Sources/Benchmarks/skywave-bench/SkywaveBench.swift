@@ -8,7 +8,7 @@ struct SkywaveBench: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "skywave-bench", abstract: "Measures the pieces of the data path on this machine.")
 
-    @Argument(help: "Benches to run: idle, parse, profiles, outbound, link, durable. All when none is named.")
+    @Argument(help: "Benches to run: idle, presence, parse, profiles, outbound, link, durable. All when none is named.")
     var names: [Bench] = []
 
     @Flag(help: "Leave the recorded files out.")
@@ -21,7 +21,7 @@ struct SkywaveBench: ParsableCommand {
     var sample: Int?
 
     enum Bench: String, ExpressibleByArgument, CaseIterable {
-        case idle, parse, profiles, outbound, link, durable
+        case idle, presence, parse, profiles, outbound, link, durable
     }
 
     func validate() throws {
@@ -38,6 +38,7 @@ struct SkywaveBench: ParsableCommand {
         let chosen = names.isEmpty ? Bench.allCases : names
         // First, while the heap is small: what it measures is the growth of the process.
         if chosen.contains(.idle) { IdleBench.run() }
+        if chosen.contains(.presence) { PresenceBench.run(runs) }
         let corpora = [Corpus.generated()] + (onlyGenerated ? [] : Corpus.recorded())
         for corpus in corpora where chosen.contains(.parse) {
             ExpatBench.run(corpus, runs: runs)
