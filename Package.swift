@@ -51,6 +51,7 @@ let package = Package(
         .target(name: "ServerStreams", dependencies: ["XMPP", nioCore, deque]),
         .target(name: "Outbox", dependencies: ["XMPP", nioCore, deque]),
         .target(name: "PresenceCache", dependencies: ["XMPP", "Outbox", nioCore, deque, heap]),
+        .target(name: "IdentifierFolding", dependencies: ["XMPP", "Outbox", deque]),
         .target(name: "Blocks", dependencies: ["XMPP", "Outbox", "CZlib", "CShims", nioCore, deque]),
         .target(
             name: "BridgeCore", dependencies: ["XMPP", "Profiles", "ServerStreams", "Outbox", "Blocks", nioCore, deque]),
@@ -119,6 +120,9 @@ let package = Package(
         .testTarget(name: "OutboxTests", dependencies: ["Outbox", "XMPP", "TestSupport", nioCore]),
         .testTarget(
             name: "PresenceCacheTests", dependencies: ["PresenceCache", "Outbox", "XMPP", "TestSupport", nioCore]),
+        .testTarget(
+            name: "IdentifierFoldingTests",
+            dependencies: ["IdentifierFolding", "Outbox", "XMPP", "TestSupport", nioCore]),
         .testTarget(name: "BlocksTests", dependencies: ["Blocks", "XMPP", "TestSupport", "SampleTraffic", nioCore]),
         .testTarget(
             name: "BridgeCoreTests",

@@ -28,6 +28,10 @@ package enum JournalTable: UInt8, CaseIterable, Sendable {
     case poison = 12
     /// Who may see whose presence, and subscriptions asked for.
     case presence = 13
+    /// Ids of local users that crossed as tokens (`IdentifierFolding`); the id is the token's number.
+    case identifiers = 14
+    /// Ids of the peer's users that must cross unchanged when they come back; the id grows.
+    case foreignIdentifiers = 15
 }
 
 /// Single values of a peer's journal. The raw value is what is stored.
@@ -38,6 +42,8 @@ package enum JournalValue: UInt8, CaseIterable, Sendable {
     case receiving = 2
     /// The ids given out so far, so that none is given twice.
     case counters = 3
+    /// From where on tokens for ids may be given (`IdentifierFolding`).
+    case identifiers = 4
 }
 
 /// What a row holds.

@@ -84,7 +84,6 @@ extension ElementName {
         ("urn:xmpp:sec-label:ess:0", "esssecuritylabel"),
         ("urn:xmpp:sec-label:catalog:2", "catalog"),
         // Presence.
-        ("http://jabber.org/protocol/caps", "c"),
         ("vcard-temp:x:update", "x"),
         ("urn:xmpp:idle:1", "idle"),
         ("jabber:iq:last", "query"),
