@@ -54,7 +54,10 @@ let package = Package(
         .target(name: "IdentifierFolding", dependencies: ["XMPP", "Outbox", deque]),
         .target(name: "Blocks", dependencies: ["XMPP", "Outbox", "CZlib", "CShims", nioCore, deque]),
         .target(
-            name: "BridgeCore", dependencies: ["XMPP", "Profiles", "ServerStreams", "Outbox", "Blocks", nioCore, deque]),
+            name: "BridgeCore",
+            dependencies: [
+                "XMPP", "Profiles", "ServerStreams", "Outbox", "PresenceCache", "IdentifierFolding", "Blocks", nioCore, deque,
+            ]),
         .target(name: "TrafficRecording", dependencies: ["XMPP", nioCore]),
 
         // I/O
@@ -78,7 +81,7 @@ let package = Package(
                 "ConfigurationText", "CShims", nioCore, nioPosix, logging, lifecycle,
             ]),
         .target(
-            name: "TrafficMeasurement", dependencies: ["XMPP", "TrafficRecording", "Profiles", "Outbox", "Blocks", "BridgeCore", nioCore]),
+            name: "TrafficMeasurement", dependencies: ["XMPP", "TrafficRecording", "Profiles", "Outbox", "PresenceCache", "Blocks", "BridgeCore", nioCore]),
         .target(
             name: "LinkSimulator",
             dependencies: [
@@ -100,7 +103,7 @@ let package = Package(
         .executableTarget(
             name: "skywave-bench",
             dependencies: [
-                "XMPP", "Outbox", "PresenceCache", "Blocks", "BridgeCore", "Profiles", "Store", "SampleTraffic",
+                "XMPP", "SeededRandom", "Outbox", "PresenceCache", "Blocks", "BridgeCore", "Profiles", "Store", "SampleTraffic",
                 "TrafficRecording", "CAllocationCounter", "CExpat", nioCore, nioPosix, arguments,
             ], path: "Sources/Benchmarks/skywave-bench"),
         .executableTarget(

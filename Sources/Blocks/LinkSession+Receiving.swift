@@ -160,6 +160,9 @@ extension LinkSession {
         return true
     }
 
+    /// Names the run of the peer's process that was heard last; 0 for none.
+    package var peerProcess: UInt32 { receiving.process }
+
     private mutating func refuseRestored(_ opening: SessionOpening) {
         pendingRefusal = .restored(epoch: opening.epoch, session: opening.session, seen: receiving.session)
     }

@@ -80,6 +80,10 @@ package enum PeerEvent: String, CaseIterable, Sendable {
     case profileRefused = "stanza returned because the link does not carry it, by profile"
     case answeredLocally = "request answered without the link"
     case spoofedElement = "stanza with what only a server may say"
+    // What the memory of presence does.
+    case presenceRepeated = "presence not sent because the other side has it"
+    case presenceHeld = "presence kept back for its minimum interval"
+    case probeAnswered = "probe answered without the link"
     // What could not be read, and was set aside.
     case poison = "stanza on the link set aside because it could not be read"
     case unreadableRow = "row of the journal set aside because it could not be read"
@@ -111,7 +115,8 @@ package enum PeerEvent: String, CaseIterable, Sendable {
             .cancelled, .journalStalled, .inboxFull, .poison, .unreadableRow, .setAsideDropped, .linkHistoryRefused,
             .linkPeerRestored, .linkSelfRestored, .linkDuplicateBlock, .linkDuplicateStanza, .linkLateBlock, .linkGap,
             .linkBlockRepeated, .linkNumbersSkipped, .linkDamagedBlock, .linkFailed, .profileFolded, .profileTruncated,
-            .profileDropped, .profileDroppedFromRoom, .profileRefused, .answeredLocally, .spoofedElement:
+            .profileDropped, .profileDroppedFromRoom, .profileRefused, .answeredLocally, .spoofedElement,
+            .presenceRepeated, .presenceHeld, .probeAnswered:
             nil
         }
     }

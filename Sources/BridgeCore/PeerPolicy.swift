@@ -1,6 +1,7 @@
 package import Blocks
 package import NIOCore
 package import Outbox
+package import PresenceCache
 package import Profiles
 package import XMPP
 
@@ -27,6 +28,15 @@ package struct PeerPolicy: Sendable {
 
     /// What crosses and what does not; nil lets everything cross.
     package var profile: CompiledProfile?
+    /// Whether ids of local users cross as short tokens (docs/id-folding.md).
+    package var foldsIDs = false
+    /// Whether the bridge remembers who was told what, so that repeats and what it can answer itself do not cross
+    /// (docs/presence.md).
+    package var cachesPresence = false
+    package var presence = PresencePolicy()
+    package var presenceLimits = PresenceLimits()
+    /// Whether `min-interval` of the profile holds. Off where recorded traffic is replayed without its times.
+    package var spacesPresence = true
     package var dialect = LinkDialect.xep
     /// Whether what the peer's machine decides is recorded in a journal. Without, nothing survives the process.
     package var isJournaled = false

@@ -252,7 +252,7 @@ extension PeerStateMachine {
             case .acknowledged(let lane, let number): acknowledged(lane, through: number)
             case .sessionStarted: sessionStarted()
             case .epochStarted: epochStarted()
-            case .peerRecognised(let remark): peerRemark = remark
+            case .peerRecognised(let remark): peerRecognised(remark, now: now)
             case .failed(let failure): failed(failure)
             case .noted(let note): count(PeerEvent(note))
             }

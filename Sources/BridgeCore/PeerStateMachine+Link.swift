@@ -2,6 +2,7 @@ import Blocks
 import DequeModule
 package import NIOCore
 import Outbox
+import PresenceCache
 package import XMPP
 
 // The link, whatever is spoken on it, and batches of stanzas (dialect `xep`).
@@ -13,6 +14,10 @@ extension PeerStateMachine {
         hasAskedForLink = false
         counters.restartViolations(now: now)
         rooms.linkConnected(now: now)
+        presence.linkCameUp(now: now)
+        // In dialect xep nobody says that he started anew.
+        if !speaksBlocks { presence.peerRestarted(now: now) }
+        drawPresence(now: now)
         guard speaksBlocks else { return settle(now: now) }
         session.connected(now: now)
         drawSession(now: now)
@@ -42,6 +47,8 @@ extension PeerStateMachine {
         linkSince = now
         hasAskedForLink = false
         rooms.linkDisconnected()
+        presence.linkWentDown(now: now)
+        drawPresence(now: now)
         if speaksBlocks {
             cutBlock = nil
             receivedOrdinals = []

@@ -1,5 +1,6 @@
 package import NIOCore
 import Outbox
+import PresenceCache
 package import XMPP
 
 // Rooms: who of the peer's users is in which room of this site, and who of ours is gone from the peer's.
@@ -7,6 +8,7 @@ extension PeerStateMachine {
     /// The stream over which the local server spoke for one of its domains is gone.
     package mutating func localStreamLost(_ domain: Domain, now: NIODeadline) {
         rooms.streamLost(domain, now: now)
+        if !policy.roomDomains.contains(domain) { presence.localStreamLost(now: now) }
         drawRooms(now: now)
         settle(now: now)
     }
@@ -14,6 +16,7 @@ extension PeerStateMachine {
     /// The local server speaks for one of its domains again.
     package mutating func localStreamOpened(_ domain: Domain, now: NIODeadline) {
         rooms.streamOpened(domain, now: now)
+        if !policy.roomDomains.contains(domain) { presence.localStreamRestored(now: now) }
         drawRooms(now: now)
         settle(now: now)
     }

@@ -55,10 +55,13 @@ extension PeerStateMachine {
             return
         }
         guard admitFromRooms(stanza, now: now), let stanza = profileOutbound(stanza, now: now) else { return }
-        if stanza.kind == .iq {
-            guard admitLocalIQ(stanza, now: now) else { return }
+        switch stanza.kind {
+        case .iq: guard admitLocalIQ(stanza, now: now) else { return }
+        case .presence: guard admitPresence(stanza, now: now) else { return }
+        case .message, .other: break
         }
         if enqueue(stanza, now: now) { return }
+        if stanza.kind == .presence { presenceNotCrossed(stanza, now: now) }
         if stanza.isIQRequest, let tracked = localRequests.remove(stanza) {
             journal.remove(.localRequests, id: tracked.row)
         }
@@ -66,7 +69,8 @@ extension PeerStateMachine {
     }
 
     /// Adds to the outbox what goes to the peer; false when it is full.
-    mutating func enqueue(_ stanza: Stanza, now: NIODeadline) -> Bool {
+    mutating func enqueue(_ original: Stanza, now: NIODeadline) -> Bool {
+        let stanza = withTokens(original, now: now)
         let isRecorded = isRecorded(stanza)
         let time = clock.milliseconds(now)
         switch outbox.append(stanza, isRecorded: isRecorded, now: time) {
@@ -76,6 +80,10 @@ extension PeerStateMachine {
             return true
         case .full:
             count(.outboxFull)
+            // The token that was made for it is done with.
+            if stanza.isIQRequest, let answer = stanza.errorReply(.resourceConstraint) {
+                _ = withoutTokens(answer, now: now)
+            }
             return false
         }
     }
@@ -148,6 +156,7 @@ extension PeerStateMachine {
             return
         }
         counters.received.add(stanza.kind)
+        let stanza = withoutTokens(stanza, now: now)
         remoteRooms.learn(from: stanza)
         if stanza.isError, stanza.kind != .iq, localRooms.isForRoom(stanza) {
             count(.roomErrorSuppressed)
@@ -157,6 +166,8 @@ extension PeerStateMachine {
         if stanza.kind == .iq {
             guard admitLinkIQ(stanza, now: now) else { return }
         }
+        // Before a stamp of our own, which would look like the answer to a probe.
+        learnPresence(stanza, now: now)
         let age = UInt64(ageSeconds) * 1_000
         deliverFromLink(ageSeconds == 0 ? stanza : delayStamp.stamped(stanza, age: age, now: now), now: now)
     }
@@ -168,6 +179,7 @@ extension PeerStateMachine {
             return
         }
         count(.oversize)
+        let stub = withoutTokens(stub, now: now)
         if stub.isIQAnswer {
             if let tracked = localRequests.answerCrossed(stub) {
                 journal.remove(.localRequests, id: tracked.row)
@@ -244,9 +256,10 @@ extension PeerStateMachine {
     /// - Parameters:
     ///   - taken: service time when it was taken from the local server; nil: just now.
     ///   - isRefusal: it was never taken on, so the answer rests on no commit.
+    ///   - hasTokens: it comes from the outbox, where tokens stand for ids.
     mutating func bounce(
         _ stanza: Stanza, _ reason: BounceReason, from side: Side, taken: UInt64? = nil, isRefusal: Bool = false,
-        now: NIODeadline
+        hasTokens: Bool = false, now: NIODeadline
     ) {
         let isFromRoom = side == .local ? localRooms.isFromRoom(stanza) : remoteRooms.isFromRoom(stanza)
         let isStub = if case .oversize = reason { true } else { false }
@@ -266,7 +279,8 @@ extension PeerStateMachine {
             case .local:
                 if isRefusal { hasRefused = true }
                 counters.addBounce(reply.condition)
-                deliverLocally(error, isOwnAnswer: true, isRefusal: isRefusal, now: now)
+                let restored = hasTokens ? withoutTokens(error, now: now) : error
+                deliverLocally(restored, isOwnAnswer: true, isRefusal: isRefusal, now: now)
             case .link:
                 guard !isStopped || journal.isOn, enqueue(error, now: now) else { return }
                 counters.addBounce(reply.condition)
@@ -277,20 +291,25 @@ extension PeerStateMachine {
     /// Ends a stanza that the outbox gave up: its row goes and its sender gets it back, in one batch.
     mutating func giveBack(_ entry: OutboxEntry, _ reason: BounceReason, now: NIODeadline) {
         if entry.isRecorded { journal.remove(.outbox, id: entry.id) }
-        if entry.stanza.isIQRequest {
-            // Answered already where it is not found.
-            guard let tracked = localRequests.remove(entry.stanza) else { return }
-            journal.remove(.localRequests, id: tracked.row)
-        }
-        bounce(entry.stanza, reason, from: .local, taken: entry.arrival, now: now)
+        bounceQueued(entry.stanza, reason, taken: entry.arrival, now: now)
     }
 
     /// Ends what waited or was in flight when the bridge stops without a journal.
     mutating func giveUp(_ stanza: Stanza, _ reason: BounceReason, now: NIODeadline) {
-        if stanza.isIQRequest {
-            guard localRequests.remove(stanza) != nil else { return }
+        if bounceQueued(stanza, reason, taken: nil, now: now) { count(.lostAtShutdown) }
+    }
+
+    /// Answers what was in the outbox; false for a request that was answered already.
+    @discardableResult
+    private mutating func bounceQueued(
+        _ stanza: Stanza, _ reason: BounceReason, taken: UInt64?, now: NIODeadline
+    ) -> Bool {
+        guard stanza.isIQRequest else {
+            bounce(stanza, reason, from: .local, taken: taken, hasTokens: true, now: now)
+            return true
         }
-        count(.lostAtShutdown)
-        bounce(stanza, reason, from: .local, now: now)
+        guard let request = takeLocalRequest(stanza, now: now) else { return false }
+        bounce(request, reason, from: .local, taken: taken, now: now)
+        return true
     }
 }

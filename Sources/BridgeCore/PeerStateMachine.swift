@@ -1,7 +1,9 @@
 import Blocks
 import DequeModule
+import IdentifierFolding
 package import NIOCore
 package import Outbox
+import PresenceCache
 package import XMPP
 
 /// Everything the bridge decides about one peer: who may speak, what waits, what is sent when, what comes back.
@@ -54,6 +56,12 @@ package struct PeerStateMachine: ~Copyable {
     var localRequests: RequestTracker
     /// Requests from the peer to here.
     var remoteRequests: RequestTracker
+    /// Short tokens in the place of local users' ids.
+    var identifiers: IdentifierFolder
+    /// Who of either side was told what, and may know what.
+    var presence: PeerPresence
+    /// The run of the peer's process that was heard last.
+    var peerProcess: UInt32 = 0
     var outbox: Outbox
     var localBudget = BounceBudget(capacity: 50_000, perSecond: 10_000)
     var linkBudget = BounceBudget(capacity: 10_000, perSecond: 100)
@@ -134,6 +142,8 @@ package struct PeerStateMachine: ~Copyable {
             secret: random &+ 0x9e37_79b9_7f4a_7c15, now: now)
         localRequests = RequestTracker(timeout: policy.iqTimeout, maximumRequests: policy.maximumRequests)
         remoteRequests = RequestTracker(timeout: policy.iqTimeout, maximumRequests: policy.maximumRequests)
+        identifiers = Self.makeIdentifiers(policy, recovered: recovered, random: random &+ 0x3c6e_f372_fe94_f82b)
+        presence = Self.makePresence(policy, recovered: recovered, random: random &+ 0xa54f_f53a_5f1d_36f1, now: now)
         outbox = Outbox(limits: policy.outboxLimits, watchesUrgency: policy.dialect == .skywave)
         inbox = Inbox(window: policy.inboxWindow)
         journal = PeerJournal(isOn: policy.isJournaled)
@@ -214,6 +224,8 @@ package struct PeerStateMachine: ~Copyable {
         armed = nil
         guard !isStopped else { return }
         expire(now: now)
+        presence.deadlineReached(now: now)
+        drawPresence(now: now)
         rooms.deadlineReached(now: now)
         drawRooms(now: now)
         if speaksBlocks {
@@ -257,6 +269,7 @@ package struct PeerStateMachine: ~Copyable {
     mutating func expire(now: NIODeadline) {
         var expired: [OutboxEntry] = []
         outbox.expire(now: clock.milliseconds(now), into: &expired)
+        for stanza in outbox.takeExpiredPresence() { presenceNotCrossed(stanza, now: now) }
         for entry in expired {
             if !entry.stanza.isIQRequest { count(.expired) }
             giveBack(entry, entry.stanza.isIQRequest ? .requestTimedOut : .expired, now: now)
@@ -277,9 +290,13 @@ package struct PeerStateMachine: ~Copyable {
         var policy = policy
         policy.dialect = self.policy.dialect
         policy.isJournaled = self.policy.isJournaled
+        policy.cachesPresence = self.policy.cachesPresence
+        policy.presenceLimits = self.policy.presenceLimits
         policy.localDomains = self.policy.localDomains
         policy.remoteDomains = self.policy.remoteDomains
         self.policy = policy
+        identifiers.makesTokens = policy.foldsIDs
+        presence.policy = policy.presence
         outbox.limitsChanged(policy.outboxLimits)
         inbox.window = policy.inboxWindow
         // Requests that are open keep theirs.
@@ -319,6 +336,7 @@ package struct PeerStateMachine: ~Copyable {
         if let deadline = localRequests.nextDeadline { needed = min(needed ?? deadline, deadline) }
         if let deadline = remoteRequests.nextDeadline { needed = min(needed ?? deadline, deadline) }
         if let deadline = inboxExpiry { needed = min(needed ?? deadline, deadline) }
+        if let deadline = presence.nextDeadline { needed = min(needed ?? deadline, deadline) }
         if let deadline = rooms.nextDeadline { needed = min(needed ?? deadline, deadline) }
         // What is overdue while a block is on its way is done when the link is ready again.
         if speaksBlocks, link != .down, let deadline = session.nextDeadline(after: now) {

@@ -41,6 +41,8 @@ package struct IdentifierFolder: ~Copyable {
     private var replacements: [Stanza.Replacement] = []
 
     package private(set) var counters = IdentifierCounters()
+    /// False: ids that are new cross as they are; tokens that were given out keep their meaning.
+    package var makesTokens = true
 
     /// - Parameters:
     ///   - isHighSide: true at one end of the link and false at the other, so that both never make the same token; say,
@@ -162,7 +164,7 @@ package struct IdentifierFolder: ~Copyable {
         // What a room repeats of earlier days must not have another id than it had then.
         if sender.isError || (sender.isBroadcast && stanza.hasChild(.delay)) { return nil }
         let mustFold = looksLikeToken && kind != .thread
-        guard mustFold || self.isWorthFolding(id) else { return nil }
+        guard mustFold || (self.makesTokens && self.isWorthFolding(id)) else { return nil }
         if mustFold { self.counters.escaped += 1 }
         return self.makeToken(
             for: id, of: stanza, &sender, toEverybody: sender.isBroadcast, isRequest: false, now: now)
@@ -185,7 +187,7 @@ package struct IdentifierFolder: ~Copyable {
             self.map.update(token) { $0.open += 1 }
             return token
         }
-        guard looksLikeToken || self.isWorthFolding(id) else { return nil }
+        guard looksLikeToken || (self.makesTokens && self.isWorthFolding(id)) else { return nil }
         if looksLikeToken { self.counters.escaped += 1 }
         return self.makeToken(for: id, of: stanza, &sender, toEverybody: false, isRequest: true, now: now)
     }

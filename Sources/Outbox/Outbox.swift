@@ -28,6 +28,7 @@ package struct Outbox: ~Copyable {
     /// The last batch handed out whole, so that what comes back keeps its age and its row.
     private var inFlight: [OutboxEntry] = []
     private var nextID: UInt64 = 1
+    private var expiredPresence: [Stanza] = []
     /// Rows of stanzas that were replaced or expired silently.
     private var goneRows: [UInt64] = []
 
@@ -279,9 +280,17 @@ package struct Outbox: ~Copyable {
                 case .presence, .unlimited:
                     silentlyExpiredCount += 1
                     noteGone(entry)
+                    expiredPresence.append(entry.stanza)
                 }
             }
         }
+    }
+
+    /// Presence that expired since the last call: its senders hear nothing of it.
+    package mutating func takeExpiredPresence() -> [Stanza] {
+        guard !expiredPresence.isEmpty else { return [] }
+        defer { expiredPresence = [] }
+        return expiredPresence
     }
 
     // MARK: Looking

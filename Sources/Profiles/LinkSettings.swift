@@ -28,6 +28,8 @@ package struct ProfileOutbox: Equatable, Sendable {
     package var presence = Class()
     /// `class.presence.supersede`: whether a newer availability replaces one that has not left.
     package var supersedesPresence: Bool?
+    /// `fold-ids`: whether ids of this site's users cross as short tokens.
+    package var foldsIDs: Bool?
 
     package init() {}
 
@@ -37,6 +39,7 @@ package struct ProfileOutbox: Equatable, Sendable {
         request.replace(by: nearer.request)
         presence.replace(by: nearer.presence)
         supersedesPresence = nearer.supersedesPresence ?? supersedesPresence
+        foldsIDs = nearer.foldsIDs ?? foldsIDs
     }
 }
 

@@ -6,6 +6,7 @@ extension ProfileReading {
     func outbox(_ table: TableReader) -> ProfileOutbox {
         var outbox = ProfileOutbox()
         defer { table.finish() }
+        outbox.foldsIDs = table.boolean("fold-ids")
         guard let classes = table.table("class") else { return outbox }
         defer { classes.finish() }
         if let urgent = classes.table("urgent") {

@@ -13,7 +13,7 @@ package struct KindFigures: Equatable, Sendable {
     package var refused = 0
     /// Requests and probes that the near bridge answered itself.
     package var answeredLocally = 0
-    /// Replaced by a newer one, or sent together with others that differ in `to` alone.
+    /// Replaced by a newer one, known to the other side already, or sent together with others that differ in `to` alone.
     package var merged = 0
     /// Recorded answers to requests that were not sent on.
     package var answersTakenOut = 0

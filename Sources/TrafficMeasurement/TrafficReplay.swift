@@ -2,6 +2,7 @@ import Blocks
 import BridgeCore
 import NIOCore
 import Outbox
+import PresenceCache
 package import Profiles
 package import XMPP
 
@@ -39,6 +40,13 @@ package final class TrafficReplay {
                 remoteDomains: domains[1 - side].compactMap { DomainPattern($0.string) })
             policy.profile = options.profile
             policy.dialect = .skywave
+            policy.foldsIDs = options.profile?.outbox.foldsIDs ?? false
+            policy.cachesPresence = true
+            policy.presence.probeBurst = 0
+            if options.timeScale == nil {
+                policy.spacesPresence = false
+                policy.presence.settleTime = .zero
+            }
             policy.batchStanzas = max(1, options.batch)
             policy.blockBytes = 1 << 18
             policy.hold = .bytes(1 << 18, longest: .hours(24 * 365))
@@ -81,13 +89,15 @@ package final class TrafficReplay {
         figure.dropped = grown(.profileDropped) + grown(.profileDroppedFromRoom) + grown(.spoofedElement)
         figure.folded = grown(.profileFolded) + grown(.profileTruncated)
         figure.refused = grown(.profileRefused)
-        figure.answeredLocally = grown(.answeredLocally)
-        figure.merged = Int(after.supersededPresences - before.supersededPresences)
+        figure.answeredLocally = grown(.answeredLocally) + grown(.probeAnswered)
+        let notSent = grown(.presenceRepeated) + grown(.presenceHeld)
+        figure.merged = Int(after.supersededPresences - before.supersededPresences) + notSent
         // What comes back at once is the bridge's own answer.
         for answer in ends[side].takeDelivered() where stanza.isIQRequest && answer.isIQAnswer {
             settled.insert(Self.key(asked: answer.toText, by: answer.fromText, answer.id))
         }
-        figure.textSent = figure.dropped + figure.refused + figure.answeredLocally > 0 ? 0 : stanza.byteCount
+        let hasCrossed = figure.dropped + figure.refused + figure.answeredLocally + notSent == 0
+        figure.textSent = hasCrossed ? stanza.byteCount : 0
         transmit(from: side)
     }
 

@@ -1,5 +1,6 @@
 import ArgumentParser
 import Bridge
+import ConfigurationText
 import NIOCore
 import NIOPosix
 import TrafficRecording

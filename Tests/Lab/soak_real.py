@@ -26,7 +26,7 @@ import slixmpp
 
 from lab.client import Client, CheckFailed
 from lab.federation import Federation, Site
-from lab.ledger import Ledger, Verdict
+from lab.ledger import Ledger, Request, Verdict
 from lab.processes import LabError, run_until_signalled
 from lab.rooms import ROOM_CHARGES, Occupant, RoomLedger
 from lab.tap import Tap
@@ -251,8 +251,9 @@ class Soak:
         iq = user.xmpp.make_iq_get(ito=to)
         slixmpp.xmlstream.ET.SubElement(iq.xml, "{urn:xmpp:ping}ping")
         answers: list[str] = []
-        self.ledger.requests[f"{user.name} {iq['id']}"] = (user.side, time.monotonic(), answers)
-        ident = iq["id"]
+        request = Request(user.name, f"ping-{iq['id']}".lower())
+        self.ledger.requests[request] = (user.side, time.monotonic(), answers)
+        ident = iq["id"] = f"soak:{request.token};"
 
         def answered(stanza):
             answers.append(stanza.xml.get("type", ""))

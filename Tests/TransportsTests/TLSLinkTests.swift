@@ -307,9 +307,10 @@ import XMPP
         #expect(accepting.link.received == ["real"])
         try await eventually { silent.allSatisfy(\.isClosed) }
         let counters = try await accepting.listener.counters()
-        // How many silent ones are over the limit and how many time out depends on how fast this machine is.
-        #expect(counters.timeouts + counters.overLimits >= 13 && counters.overLimits >= 1, "\(counters)")
-        #expect(counters.unknownCertificates >= 1, "\(counters)")
+        // How many silent ones are over the limit and how many time out depends on how fast this machine is, and so does
+        // whether what came in the clear was read before its time was over.
+        #expect(counters.timeouts + counters.overLimits + counters.unknownCertificates >= 14, "\(counters)")
+        #expect(counters.overLimits >= 1, "\(counters)")
         try await dialler.close()
         try await accepting.link.close()
         try await accepting.listener.close()

@@ -4,6 +4,7 @@ import NIOCore
 import Outbox
 import PresenceCache
 import SampleTraffic
+import SeededRandom
 import XMPP
 
 /// The presence cache: what one passing presence and one answered probe cost, and what a cached address takes.

@@ -38,6 +38,9 @@ package struct OutboxConfiguration: Equatable, Sendable {
     /// `journal-presence`: whether plain availability is made durable as well. Default false: after a crash it is stale,
     /// and servers send it anew.
     package var journalsPresence = false
+    /// `fold-ids`: whether ids of this site's users cross as short tokens (docs/id-folding.md). Default: what the profile says,
+    /// or false.
+    package var foldsIDs = false
 
     package init() {}
 }

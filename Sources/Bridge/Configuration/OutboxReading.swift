@@ -17,6 +17,7 @@ enum OutboxReading {
         outbox.maximumBytes = table.size("max-bytes", in: bytes) ?? outbox.maximumBytes
         outbox.maximumStanzas = table.integer("max-stanzas", in: stanzas) ?? outbox.maximumStanzas
         outbox.journalsPresence = table.boolean("journal-presence") ?? outbox.journalsPresence
+        outbox.foldsIDs = table.boolean("fold-ids") ?? outbox.foldsIDs
         outbox.urgentAddresses = urgentAddresses(table)
         let classes = table.table("class")
         lifetime(
@@ -95,5 +96,6 @@ extension OutboxConfiguration {
         iqTimeout = profile.request.expires ?? iqTimeout
         presenceLifetime = profile.presence.expires ?? presenceLifetime
         supersedesPresence = profile.supersedesPresence ?? supersedesPresence
+        foldsIDs = profile.foldsIDs ?? foldsIDs
     }
 }

@@ -63,6 +63,8 @@ extension PeerPolicy {
         iqTimeout = peer.outbox.iqTimeout
         presenceLifetime = peer.outbox.presenceLifetime
         journalsPresence = peer.outbox.journalsPresence
+        foldsIDs = peer.outbox.foldsIDs
+        cachesPresence = true
         classes.urgent = peer.outbox.urgent.priority
         classes.message = peer.outbox.message.priority
         classes.request = peer.outbox.request.priority

@@ -3,6 +3,7 @@
 import time
 from collections import Counter
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from .tap import Tap
 
@@ -16,6 +17,13 @@ class Sent:
     at: float
     delivered: list[float] = field(default_factory=list)
     bounced: list[str] = field(default_factory=list)
+
+
+class Request(NamedTuple):
+    """A request of a user. Its id is the token by which taps know it and its answer."""
+
+    user: str
+    token: str
 
 
 @dataclass
@@ -43,7 +51,7 @@ class Ledger:
         self.outward, self.inward = outward, inward
         self.sent: dict[str, Sent] = {}
         self.arrivals: dict[str, list[str]] = {}  # pair: tokens as they came
-        self.requests: dict[str, tuple[int, float, list[str]]] = {}
+        self.requests: dict[Request, tuple[int, float, list[str]]] = {}
 
     def send(self, token: str, pair: str, number: int, side: int):
         self.sent[token] = Sent(token, pair, number, side, time.monotonic())
@@ -150,8 +158,15 @@ class Ledger:
         for ident, (side, _, answers) in self.requests.items():
             verdict.counts["requests"] += 1
             if len(answers) > 1:
-                verdict.counts["answered twice"] += 1
-                verdict.faults.append(f"answered {len(answers)} times: {ident} {answers}")
+                # An answer is written again as a message is, where nobody had signed for it.
+                handed = self.inward[side].sightings(ident.token)
+                if len(handed) <= 1:
+                    verdict.counts["answered twice by own server"] += 1
+                elif any(seen.is_doubtful for seen in handed[:-1]):
+                    verdict.counts["answered twice in doubt"] += 1
+                else:
+                    verdict.counts["answered twice"] += 1
+                    verdict.faults.append(f"answered {len(answers)} times: {ident} {answers}")
             elif not answers:
                 verdict.counts["unanswered"] += 1
 
