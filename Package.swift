@@ -52,6 +52,7 @@ let package = Package(
         .target(name: "Outbox", dependencies: ["XMPP", nioCore, deque]),
         .target(name: "PresenceCache", dependencies: ["XMPP", "Outbox", nioCore, deque, heap]),
         .target(name: "IdentifierFolding", dependencies: ["XMPP", "Outbox", deque]),
+        .target(name: "LocalAnswers", dependencies: ["XMPP", nioCore]),
         .target(name: "Blocks", dependencies: ["XMPP", "Outbox", "CZlib", "CShims", nioCore, deque]),
         .target(
             name: "BridgeCore",
@@ -126,6 +127,8 @@ let package = Package(
         .testTarget(
             name: "IdentifierFoldingTests",
             dependencies: ["IdentifierFolding", "Outbox", "XMPP", "TestSupport", nioCore]),
+        .testTarget(
+            name: "LocalAnswersTests", dependencies: ["LocalAnswers", "XMPP", "TestSupport", nioCore]),
         .testTarget(name: "BlocksTests", dependencies: ["Blocks", "XMPP", "TestSupport", "SampleTraffic", nioCore]),
         .testTarget(
             name: "BridgeCoreTests",
