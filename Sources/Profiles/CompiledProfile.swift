@@ -4,7 +4,7 @@ package import XMPP
 /// A profile ready for use: every decision about a payload is one look into a table.
 ///
 /// What it does to a stanza follows from the stanza, its direction and its sender alone; it keeps nothing between
-/// stanzas. `min-interval` and answering locally need a clock and a cache, which are the caller's.
+/// stanzas. `min-interval`, `vcard-lifetime` and answering locally need a clock and a cache, which are the caller's.
 package final class CompiledProfile: Sendable {
     package let profile: Profile
     let codes: CodeSpace
@@ -59,6 +59,22 @@ package final class CompiledProfile: Sendable {
         guard stanza.kind == .presence, stanza.type == .absent, !stanza.isRoomPresence else { return nil }
         let interval = plan(.available, direction, stanza).minimumInterval
         return interval == .zero ? nil : interval
+    }
+
+    /// The age from which on a vCard that a local user asks for is asked for again; `nil` where it always is.
+    package func vCardLifetime(of request: Stanza) -> TimeAmount? {
+        let lifetime = plan(.get, .out, request).vCardLifetime
+        return lifetime == .zero ? nil : lifetime
+    }
+
+    /// Whether `answer-locally` names a payload, by its short name, be it for some recipients only.
+    package func mayAnswer(_ shortName: String) -> Bool {
+        ([profile.iq] + profile.iqRules.map(\.settings)).contains { settings in
+            (settings.answerLocally ?? []).contains { entry in
+                guard case .short(_, let payloads) = entry.value else { return false }
+                return payloads.contains { PayloadVocabulary.all[$0].name == shortName }
+            }
+        }
     }
 
     /// The plan for a stanza.

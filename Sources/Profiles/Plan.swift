@@ -60,6 +60,7 @@ final class Plan: Sendable {
     let roomHistory: RoomHistoryLimit?
     let roomHistoryOrigin: RuleOrigin?
     let minimumInterval: TimeAmount
+    let vCardLifetime: TimeAmount
     /// Nothing that the stanza could hold changes it.
     let passesAll: Bool
     /// Elements below the children are to be looked at.
@@ -79,6 +80,7 @@ final class Plan: Sendable {
         roomHistory = draft.roomHistory
         roomHistoryOrigin = draft.roomHistoryOrigin
         minimumInterval = draft.minimumInterval
+        vCardLifetime = draft.vCardLifetime
         let acts: PayloadFlags = [.strip, .refuse, .drop, .answer]
         passesAll =
             flags.allSatisfy { $0.isDisjoint(with: acts) } && textLimit.bytes == Int.max

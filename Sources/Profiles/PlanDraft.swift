@@ -22,6 +22,7 @@ struct PlanDraft {
     var roomHistory: RoomHistoryLimit?
     var roomHistoryOrigin: RuleOrigin?
     var minimumInterval = TimeAmount.zero
+    var vCardLifetime = TimeAmount.hours(24)
     /// Filled in by ``finish()``.
     private(set) var flags: [PayloadFlags] = []
 
@@ -74,6 +75,7 @@ struct PlanDraft {
             for code in answer.indices { answer[code] = Mark() }
             set(&answer, list, true)
         }
+        if let said = settings.vCardLifetime { vCardLifetime = said.value }
         set(&strip, settings.strip, true)
         lay(settings.maximumBytes, over: &stanzaLimit)
     }

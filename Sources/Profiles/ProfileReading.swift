@@ -68,6 +68,12 @@ struct ProfileReading {
         settings.allow = list(table, "allow", in: .iq, .any)
         settings.refuse = list(table, "refuse", in: .iq, .refused)
         settings.answerLocally = list(table, "answer-locally", in: .iq, .answered)
+        if table.isWord("vcard-lifetime", "none") {
+            settings.vCardLifetime = sourced(.zero, table, "vcard-lifetime")
+        } else {
+            settings.vCardLifetime = table.duration("vcard-lifetime", in: .minutes(1) ... .hours(24 * 30))
+                .map { sourced($0, table, "vcard-lifetime") }
+        }
         settings.strip = list(table, "strip", in: .iq, .nested)
         settings.maximumBytes = limit(table, "max-iq-bytes", in: 512...524_288)
         return settings

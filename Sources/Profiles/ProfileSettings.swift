@@ -87,6 +87,8 @@ package struct IQSettings: Equatable, Sendable {
     package var refuse: PayloadList?
     /// `answer-locally`: what the bridge may answer itself where it knows the answer for certain.
     package var answerLocally: PayloadList?
+    /// `vcard-lifetime`: the age from which on a vCard is asked for again; zero: each time.
+    package var vCardLifetime: Sourced<TimeAmount>?
     /// `strip`: parts of answers and requests that go, such as the photo of a vCard.
     package var strip: PayloadList?
     /// `max-iq-bytes`: a larger request is refused, in place of a larger answer an error goes.
@@ -103,6 +105,7 @@ package struct IQSettings: Equatable, Sendable {
         if let list = nearer.allow { (allow, allowRank) = (list, rank) }
         if let list = nearer.refuse { (refuse, refuseRank) = (list, rank) }
         answerLocally = nearer.answerLocally ?? answerLocally
+        vCardLifetime = nearer.vCardLifetime ?? vCardLifetime
         strip = nearer.strip ?? strip
         maximumBytes = nearer.maximumBytes ?? maximumBytes
     }

@@ -86,6 +86,12 @@ struct FaultyProfile: Sendable, CustomTestStringConvertible {
         FaultyProfile(
             "an answer that nobody knows", "[iq]\nanswer-locally = [\"pubsub\"]", ["cannot know", "disco-info"]),
         FaultyProfile(
+            "cards that never grow old", "[iq]\nvcard-lifetime = \"0s\"",
+            ["p.toml:3: iq.vcard-lifetime = \"0s\"", "out of range", "1m", "30d"]),
+        FaultyProfile(
+            "cards whose age has no unit", "[iq]\nvcard-lifetime = 24",
+            ["p.toml:3: iq.vcard-lifetime = 24", "without a unit"]),
+        FaultyProfile(
             "allowed and refused", "[iq]\nallow = [\"ping\"]\nrefuse = [\"ping\"]", ["p.toml:4", "allowed as well"]),
         FaultyProfile(
             "the wrong section",

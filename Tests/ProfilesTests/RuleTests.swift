@@ -152,6 +152,22 @@ import XMPP
         }
     }
 
+    @Test func `the lifetime of vCards is a day where nobody says otherwise, and for each domain what its rule says`() throws {
+        let rule = "[[iq.rule]]\nwhen = { domains = [\"hq.example\"] }\nanswer-locally = [\"vcard\"]\nvcard-lifetime = "
+        func lifetime(_ text: String, to: String) throws -> TimeAmount? {
+            let request = "<iq to='\(to)' from='ann@ship.example/r' type='get' id='v'><vCard xmlns='vcard-temp'/></iq>"
+            return try profile(("p", text)).vCardLifetime(of: read(request))
+        }
+        #expect(try lifetime("", to: "bob@hq.example") == .hours(24))
+        #expect(try lifetime("[iq]\nvcard-lifetime = \"none\"", to: "bob@hq.example") == nil)
+        let both = "[iq]\nvcard-lifetime = \"2h\"\n" + rule + "\"10m\""
+        #expect(try lifetime(both, to: "bob@hq.example") == .minutes(10))
+        #expect(try lifetime(both, to: "bob@ship2.example") == .hours(2))
+        let listed = try profile(("p", rule + "\"none\""))
+        #expect(listed.mayAnswer("vcard") && !listed.mayAnswer("disco-info"))
+        #expect(try !profile(("p", "[iq]\nanswer-locally = []")).mayAnswer("vcard"))
+    }
+
     @Test func `the shortest time between presences is for plain availability alone`() throws {
         let profile = try profile(
             (
