@@ -57,7 +57,8 @@ let package = Package(
         .target(
             name: "BridgeCore",
             dependencies: [
-                "XMPP", "Profiles", "ServerStreams", "Outbox", "PresenceCache", "IdentifierFolding", "Blocks", nioCore, deque,
+                "XMPP", "Profiles", "ServerStreams", "Outbox", "PresenceCache", "IdentifierFolding", "LocalAnswers", "Blocks",
+                nioCore, deque,
             ]),
         .target(name: "TrafficRecording", dependencies: ["XMPP", nioCore]),
 
@@ -78,8 +79,8 @@ let package = Package(
         .target(
             name: "Bridge",
             dependencies: [
-                "XMPP", "Profiles", "ServerStreams", "Outbox", "Blocks", "BridgeCore", "TLS", "Transports", "Store", "Admin",
-                "ConfigurationText", "CShims", nioCore, nioPosix, logging, lifecycle,
+                "XMPP", "Profiles", "ServerStreams", "Outbox", "Blocks", "LocalAnswers", "BridgeCore", "TLS", "Transports",
+                "Store", "Admin", "ConfigurationText", "CShims", nioCore, nioPosix, logging, lifecycle,
             ]),
         .target(
             name: "TrafficMeasurement", dependencies: ["XMPP", "TrafficRecording", "Profiles", "Outbox", "PresenceCache", "Blocks", "BridgeCore", nioCore]),
@@ -133,7 +134,8 @@ let package = Package(
         .testTarget(
             name: "BridgeCoreTests",
             dependencies: [
-                "BridgeCore", "Profiles", "ServerStreams", "Outbox", "Blocks", "XMPP", "TestSupport", nioCore,
+                "BridgeCore", "Profiles", "ServerStreams", "Outbox", "Blocks", "LocalAnswers", "XMPP", "TestSupport",
+                nioCore,
             ]),
         .testTarget(
             name: "TrafficRecordingTests",

@@ -9,6 +9,8 @@ package enum BounceReason: Equatable, Sendable {
     case expired
     /// An IQ request was not answered in time.
     case requestTimedOut
+    /// A client asks whether it is in a room while the link is down, and it is not known.
+    case linkDown
     /// Too many IQ requests are unanswered.
     case requestTableFull
     /// The link broke while the stanza was being sent.
@@ -71,6 +73,8 @@ package enum BounceTable {
             Reply(condition: .remoteServerTimeout, type: .wait, text: "the link was not available in time")
         case .requestTimedOut:
             Reply(condition: .remoteServerTimeout, type: .wait, text: "no answer came over the link in time")
+        case .linkDown:
+            Reply(condition: .remoteServerTimeout, type: .wait, text: "the link is down")
         case .requestTableFull:
             Reply(condition: .resourceConstraint, type: .wait, text: "too many requests are unanswered")
         case .deliveryUnknown:

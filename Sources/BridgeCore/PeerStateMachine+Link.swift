@@ -18,6 +18,7 @@ extension PeerStateMachine {
         // In dialect xep nobody says that he started anew.
         if !speaksBlocks { presence.peerRestarted(now: now) }
         drawPresence(now: now)
+        learnConnected()
         guard speaksBlocks else { return settle(now: now) }
         session.connected(now: now)
         drawSession(now: now)

@@ -28,7 +28,7 @@ extension PeerStateMachine {
             refuseByProfile(stanza, refusal, now: now)
             return nil
         case .answerLocally(let otherwise):
-            if let answer = certainAnswer(to: stanza) {
+            if let answer = certainAnswer(to: stanza, now: now) {
                 count(.answeredLocally)
                 deliverLocally(answer, isOwnAnswer: true, isRefusal: true, now: now)
                 return nil
@@ -70,20 +70,6 @@ extension PeerStateMachine {
             refuse(stanza, .profile(refusal), from: .link, now: now)
             return nil
         }
-    }
-
-    /// The answer to a request that is known for certain without asking: the bridge stands in for the remote server and for
-    /// whatever is done in the name of an account, so it answers their pings (XEP-0199 §4.2); whether a client is there, or
-    /// somebody in a room (XEP-0410), it does not know.
-    private func certainAnswer(to request: Stanza) -> Stanza? {
-        guard request.type == .get, request.hasChild(.ping), let to = request.to, let from = request.from, let id = request.id,
-            to.isBare, !remoteRooms.isForRoom(request)
-        else { return nil }
-        var writer = StanzaWriter()
-        writer.start(
-            "iq", XMLNamespace.server,
-            [("to", from.description), ("from", to.description), ("type", "result"), ("id", id)])
-        return writer.finish()
     }
 }
 

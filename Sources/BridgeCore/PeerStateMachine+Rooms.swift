@@ -68,6 +68,7 @@ extension PeerStateMachine {
         count(.roomErrorSuppressed)
         guard let leave = RoomDeparture.leave(for: error), departures.leaves(leave, now: now) else { return }
         count(.ghostRemoved)
+        learnLocal(leave)
         _ = enqueue(leave, now: now)
     }
 

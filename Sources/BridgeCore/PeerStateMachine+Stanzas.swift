@@ -54,12 +54,14 @@ extension PeerStateMachine {
             refuse(stanza, .journalStalled, from: .local, now: now)
             return
         }
+        if answerRoomPing(stanza, now: now) { return }
         guard admitFromRooms(stanza, now: now), let stanza = profileOutbound(stanza, now: now) else { return }
         switch stanza.kind {
         case .iq: guard admitLocalIQ(stanza, now: now) else { return }
         case .presence: guard admitPresence(stanza, now: now) else { return }
         case .message, .other: break
         }
+        learnLocal(stanza)
         if enqueue(stanza, now: now) { return }
         if stanza.kind == .presence { presenceNotCrossed(stanza, now: now) }
         if stanza.isIQRequest, let tracked = localRequests.remove(stanza) {
@@ -109,6 +111,7 @@ extension PeerStateMachine {
                 return false
             }
             journal.remove(.remoteRequests, id: tracked.row)
+            learnAnswer(stanza, to: tracked.request, from: .local, now: now)
             return true
         }
         let admission =
@@ -168,6 +171,7 @@ extension PeerStateMachine {
         }
         // Before a stamp of our own, which would look like the answer to a probe.
         learnPresence(stanza, now: now)
+        learnRemote(stanza)
         let age = UInt64(ageSeconds) * 1_000
         deliverFromLink(ageSeconds == 0 ? stanza : delayStamp.stamped(stanza, age: age, now: now), now: now)
     }
@@ -223,6 +227,7 @@ extension PeerStateMachine {
                 return false
             }
             journal.remove(.localRequests, id: tracked.row)
+            learnAnswer(stanza, to: tracked.request, from: .link, now: now)
             return true
         }
         let admission =

@@ -1,4 +1,5 @@
 import Blocks
+import LocalAnswers
 package import NIOCore
 import Outbox
 package import XMPP
@@ -29,6 +30,7 @@ extension PeerStateMachine {
             status.roomJoins = rooms.count
             status.roomJoinsInRepair = rooms.unsettledCount
             status.roomCounts = rooms.counts
+            status.answers = answers.status
             status.isLinkHeld = isLinkHeld
             status.isJournalStalled = isJournalStalled
             status.poison = Array(poison.entries)

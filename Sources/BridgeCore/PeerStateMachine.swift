@@ -1,6 +1,7 @@
 import Blocks
 import DequeModule
 import IdentifierFolding
+import LocalAnswers
 package import NIOCore
 package import Outbox
 import PresenceCache
@@ -62,6 +63,8 @@ package struct PeerStateMachine: ~Copyable {
     var presence: PeerPresence
     /// The run of the peer's process that was heard last.
     var peerProcess: UInt32 = 0
+    /// What is answered in the name of the peer's entities.
+    var answers: LocalAnswers
     var outbox: Outbox
     var localBudget = BounceBudget(capacity: 50_000, perSecond: 10_000)
     var linkBudget = BounceBudget(capacity: 10_000, perSecond: 100)
@@ -144,6 +147,7 @@ package struct PeerStateMachine: ~Copyable {
         remoteRequests = RequestTracker(timeout: policy.iqTimeout, maximumRequests: policy.maximumRequests)
         identifiers = Self.makeIdentifiers(policy, recovered: recovered, random: random &+ 0x3c6e_f372_fe94_f82b)
         presence = Self.makePresence(policy, recovered: recovered, random: random &+ 0xa54f_f53a_5f1d_36f1, now: now)
+        answers = LocalAnswers(subjects: Self.answerSubjects(policy.profile))
         outbox = Outbox(limits: policy.outboxLimits, watchesUrgency: policy.dialect == .skywave)
         inbox = Inbox(window: policy.inboxWindow)
         journal = PeerJournal(isOn: policy.isJournaled)
@@ -294,6 +298,7 @@ package struct PeerStateMachine: ~Copyable {
         policy.presenceLimits = self.policy.presenceLimits
         policy.localDomains = self.policy.localDomains
         policy.remoteDomains = self.policy.remoteDomains
+        if policy.profile !== self.policy.profile { answers.rulesChanged(Self.answerSubjects(policy.profile)) }
         self.policy = policy
         identifiers.makesTokens = policy.foldsIDs
         presence.policy = policy.presence

@@ -1,3 +1,4 @@
+package import LocalAnswers
 package import NIOCore
 package import Outbox
 package import XMPP
@@ -106,6 +107,8 @@ package struct PeerStatus: Equatable, Sendable {
     package var roomJoins = 0
     package var roomJoinsInRepair = 0
     package var roomCounts = RoomCounts()
+    /// What is known for answering in the name of the peer's entities.
+    package var answers = LocalAnswerStatus()
     package var isLinkHeld = false
     package var isJournalStalled = false
     /// The newest, a bounded number.

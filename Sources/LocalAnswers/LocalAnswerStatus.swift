@@ -9,8 +9,8 @@ package struct LocalAnswerStatus: Equatable, Sendable {
     package internal(set) var contacts = 0
     package internal(set) var vCards = 0
     package internal(set) var vCardBytes = 0
-    /// How old the oldest vCard is.
-    package internal(set) var oldestVCard: TimeAmount?
+    /// When the oldest vCard crossed.
+    package internal(set) var oldestVCard: NIODeadline?
     /// Local users in rooms of the peer.
     package internal(set) var roomPlaces = 0
 

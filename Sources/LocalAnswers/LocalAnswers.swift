@@ -103,6 +103,9 @@ package struct LocalAnswers: ~Copyable {
         if subjects.contains(.discoInfo) { learnResult(answer, request) }
     }
 
+    /// Whether a request asks for a vCard that may be kept.
+    package static func isVCardRequest(_ request: Stanza) -> Bool { VCardCache.isRequest(request) }
+
     private mutating func learnResult(_ answer: Stanza, _ request: Stanza) {
         guard answer.type == .result, let node = Self.node(ofRequest: request),
             answer.byteCount <= DiscoInfo.longest
@@ -186,14 +189,14 @@ package struct LocalAnswers: ~Copyable {
     // MARK: Seeing
 
     /// What is kept and what it was good for.
-    package func status(now: NIODeadline) -> LocalAnswerStatus {
+    package var status: LocalAnswerStatus {
         var status = counts
         status.discoResults = results.count
         status.discoBytes = results.weight
         status.contacts = contacts.count
         status.vCards = cards.count
         status.vCardBytes = cards.byteCount
-        status.oldestVCard = cards.oldest.map { now - $0 }
+        status.oldestVCard = cards.oldest
         status.roomPlaces = places.count
         return status
     }

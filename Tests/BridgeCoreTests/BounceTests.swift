@@ -36,7 +36,8 @@ import XMPP
     @Test func `each reason has the condition that the table of replies names`() {
         let expected: [(BounceReason, StanzaErrorCondition, StanzaErrorType)] = [
             (.queueFull, .resourceConstraint, .wait), (.expired, .remoteServerTimeout, .wait),
-            (.requestTimedOut, .remoteServerTimeout, .wait), (.requestTableFull, .resourceConstraint, .wait),
+            (.requestTimedOut, .remoteServerTimeout, .wait), (.linkDown, .remoteServerTimeout, .wait),
+            (.requestTableFull, .resourceConstraint, .wait),
             (.deliveryUnknown, .remoteServerTimeout, .wait), (.sentTooOften, .remoteServerTimeout, .wait),
             (.shuttingDown, .remoteServerTimeout, .wait), (.oversize(limit: 10_000), .policyViolation, .modify),
             (.answerOversize(limit: 10_000), .policyViolation, .cancel), (.notServed, .remoteServerNotFound, .cancel),

@@ -92,8 +92,7 @@ final class TestAnswers {
         machine = LocalAnswers(subjects: subjects, limits: limits)
     }
 
-    var status: LocalAnswerStatus { status(now: .uptimeNanoseconds(0)) }
-    func status(now: NIODeadline) -> LocalAnswerStatus { machine.status(now: now) }
+    var status: LocalAnswerStatus { machine.status }
     func remote(_ stanza: Stanza) { machine.remoteStanzaReceived(stanza) }
     func local(_ stanza: Stanza) { machine.localStanzaCrossed(stanza) }
     func linkLostStanzas() { machine.linkLostStanzas() }

@@ -1,4 +1,5 @@
 import BridgeCore
+import LocalAnswers
 import NIOCore
 import Outbox
 import Transports
@@ -40,6 +41,7 @@ extension SiteStatus.Peer {
                     ("joins-not-remembered", .count(core.roomCounts.notRemembered)),
                 ])
             ),
+            ("answers", answersJSON(now: now)),
             ("set-aside", .array(core.poison.map(\.json))),
             ("sent", core.sent.json), ("received", core.received.json),
             ("pending-local-requests", .count(core.pendingLocalRequests)),
@@ -49,6 +51,18 @@ extension SiteStatus.Peer {
             ("expired-presences", .count(core.expiredPresences)),
             ("events", .object(core.events.map { ($0.event.rawValue, .count($0.count)) })),
             ("bounces", .object(core.bounces.map { ($0.condition.rawValue, .count($0.count)) })),
+        ])
+    }
+
+    private func answersJSON(now: NIODeadline) -> JSONText {
+        let answers = core.answers
+        return .object([
+            ("disco-info-answered", .count(answers.discoAnswers)), ("vcards-answered", .count(answers.vCardAnswers)),
+            ("room-pings-answered", .count(answers.roomPingAnswers)), ("disco-infos", .count(answers.discoResults)),
+            ("disco-infos-not-believed", .count(answers.unverified)), ("vcards", .count(answers.vCards)),
+            ("vcard-bytes", .count(answers.vCardBytes)),
+            ("oldest-vcard-seconds", .seconds(since: answers.oldestVCard, now: now)),
+            ("room-places", .count(answers.roomPlaces)),
         ])
     }
 
@@ -103,6 +117,11 @@ extension SiteStatus.Peer {
         if core.roomJoins > 0 {
             let lookedFor = core.roomJoinsInRepair > 0 ? ", \(core.roomJoinsInRepair) of them looked for after a gap" : ""
             lines.append("  \(core.roomJoins) joins of the peer's users in our rooms\(lookedFor)")
+        }
+        if core.answers.discoResults + core.answers.vCards > 0 {
+            let age = core.answers.oldestVCard.map { ", the oldest for \(SiteStatus.span(now - $0))" } ?? ""
+            lines.append(
+                "  known for answering here: abilities of \(core.answers.discoResults) clients, \(core.answers.vCards) vCards\(age)")
         }
         for event in core.events { lines.append("  \(event.count) × \(event.event.rawValue)") }
         return lines
