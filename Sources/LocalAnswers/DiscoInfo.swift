@@ -4,8 +4,9 @@ import XMPP
 ///
 /// A result that cannot be verified without doubt is none. That is, beyond what XEP-0115 §5.4 says: a form without hidden
 /// `FORM_TYPE` is not ignored, since then anybody could add one to a result whose hash is right; the same for elements that
-/// the hash does not cover. And since the hash is of texts joined by `<`, a text with `<` in it, an identity that could be
-/// a feature, or a feature that could be an identity could pass for something else (XEP-0390 §1 tells the attack).
+/// the hash does not cover. And since the hash is of texts joined by `<`, a text with `<` in it, or an identity, feature or
+/// field of a form that could be one of the others, could pass for something else (XEP-0390 §1 tells the attack): somebody
+/// could hide the last features of a list in a form, say.
 struct DiscoInfo: Equatable {
     struct Identity: Equatable {
         var category: String
@@ -113,7 +114,21 @@ struct DiscoInfo: Equatable {
         }
         let parts = name.utf8.split(separator: UInt8(ascii: "/"), omittingEmptySubsequences: false)
         let isLikeIdentity = parts.count >= 4 && parts.first?.contains(UInt8(ascii: ":")) == false
-        return isLikeIdentity ? nil : name
+        // Names of fields may begin so.
+        return isLikeIdentity || name.hasPrefix("{") ? nil : name
+    }
+
+    /// Features without a colon that are registered or common, by which they are told from names of fields.
+    private static let plainFeatures: Set<String> = [
+        "dnssrv", "fullunicode", "gc-1.0", "iq", "message", "msgoffline", "msglog", "presence", "presence-invisible",
+        "roster",
+        "stringprep", "vcard-temp", "sslc2s",
+    ]
+
+    /// Whether a name of a field can be that of no feature.
+    private static func isFieldName(_ name: String) -> Bool {
+        name.hasPrefix("{")
+            || !name.utf8.contains(UInt8(ascii: ":")) && !plainFeatures.contains(name) && !name.hasPrefix("muc_")
     }
 
     /// A form as XEP-0128 has it: type `result`, its kind in a hidden field.
@@ -138,11 +153,12 @@ struct DiscoInfo: Equatable {
                 }
                 type = values[0]
             } else {
+                guard isFieldName(name), !values.isEmpty else { return nil }
                 values.sort { $0.precedes($1) }
                 fields.append(Field(name: name, values: values))
             }
         }
-        return type.map { Form(type: $0, fields: fields) }
+        return fields.isEmpty ? nil : type.map { Form(type: $0, fields: fields) }
     }
 
     /// Of a sorted list.

@@ -96,13 +96,46 @@ import XMPP
         #expect(DiscoInfo(try Examples.discoResult(content)) == nil, "\(what)")
     }
 
-    @Test("peers d16: texts that are joined alike do not pass for each other")
-    func preimages() throws {
-        // Hashed as the two of them would be: identities pass as features.
-        let forged =
+    /// Other ways to tell what has the same text.
+    static let preimages: [(String, String)] = [
+        (
+            "features as a part of a name",
             "<identity category='client' type='pc' name='Exodus 0.9.1&lt;http://jabber.org/protocol/caps'/>"
-            + Examples.features.dropFirst().map { "<feature var='\($0)'/>" }.joined()
-        #expect(DiscoInfo(try Examples.discoResult(forged)) == nil)
+                + Examples.features.dropFirst().map { "<feature var='\($0)'/>" }.joined()
+        ),
+        (
+            "an identity as a feature",
+            "<feature var='client/pc//Exodus 0.9.1'/>" + Examples.featureXML
+        ),
+        ("the last features as a form", hidden(first: 1, field: 2)),
+        ("the last feature as a form without fields", hidden(first: 3, field: nil)),
+        ("the last two features as a field without values", hidden(first: 2, field: 3)),
+    ]
+
+    /// The features of the example, the last of them in a form.
+    private static func hidden(first: Int, field: Int?) -> String {
+        let value = field.map { Examples.features.dropFirst($0 + 1).map { "<value>\($0)</value>" }.joined() } ?? ""
+        let fields = field.map { "<field var='\(Examples.features[$0])'>\(value)</field>" } ?? ""
+        return "<identity category='client' name='Exodus 0.9.1' type='pc'/>"
+            + Examples.features.prefix(first).map { "<feature var='\($0)'/>" }.joined()
+            + "<x xmlns='jabber:x:data' type='result'><field var='FORM_TYPE' type='hidden'><value>\(Examples.features[first])</value>"
+            + "</field>\(fields)</x>"
+    }
+
+    @Test("peers d16: texts that are joined alike do not pass for each other", arguments: preimages)
+    func preimage(what: String, content: String) throws {
+        #expect(DiscoInfo(try Examples.discoResult(content)) == nil, "\(what)")
+    }
+
+    @Test(arguments: ["vcard-temp", "iq", "muc_open", "urn:xmpp:time"])
+    func `a field that could be a feature makes a result unfit, one that could not does not`(name: String) throws {
+        func form(_ name: String) -> String {
+            "<x xmlns='jabber:x:data' type='result'><field var='FORM_TYPE' type='hidden'><value>urn:a</value></field>"
+                + "<field var='\(name)'><value>vcard-temp:x:update</value></field></x>"
+        }
+        #expect(DiscoInfo(try Examples.discoResult(Examples.exodus + form(name))) == nil)
+        #expect(DiscoInfo(try Examples.discoResult(Examples.exodus + form("{urn:b}\(name)"))) != nil)
+        #expect(DiscoInfo(try Examples.discoResult(Examples.exodus + "<feature var='{urn:b}\(name)'/>")) == nil)
     }
 }
 
