@@ -16,6 +16,8 @@ package struct BodyEncoder: ~Copyable {
     package private(set) var stanzas = 0
     /// What the block under construction expands to at the other side.
     package private(set) var expandedBytes = 0
+    /// What the text of the block under construction spells: a stanza for several once, and their addresses.
+    package private(set) var spelledBytes = 0
 
     /// Bodies are padded to a multiple of so many bytes, so that their length tells less of what is in them.
     package var paddingMultiple = 1
@@ -36,10 +38,9 @@ package struct BodyEncoder: ~Copyable {
     /// Bytes of text in the block under construction.
     package var textBytes: Int { writer.text.count }
 
-    /// Whether the other side will take a block with this stanza in it. A block with nothing in it has room for any
-    /// stanza within the limits.
-    package func hasRoom(for stanza: Stanza, recipients: Int = 1) -> Bool {
-        stanzas + recipients <= limits.stanzas && expandedBytes + recipients * (stanza.byteCount + 3_072) <= limits.textBytes
+    /// Whether the other side will take a block with so many more stanzas in it, of so many bytes together.
+    package func hasRoom(stanzas count: Int, bytes: Int) -> Bool {
+        stanzas + count <= limits.stanzas && expandedBytes + bytes <= limits.textBytes
     }
 
     /// Adds a stanza to the block under construction.
@@ -56,29 +57,32 @@ package struct BodyEncoder: ~Copyable {
         }
         stanzas += 1
         expandedBytes += stanza.byteCount
+        spelledBytes += stanza.byteCount
     }
 
     /// Adds one stanza for several recipients to the block under construction; the other side makes a stanza for each, in
     /// the order of the list that it has then (docs/link-protocol.md, "Recipient lists"). Takes one number.
     ///
-    /// - Returns: false, with nothing added, where that cannot be: no `to` to be replaced, or too many recipients.
-    package mutating func append(_ stanza: Stanza, recipients: [JID], ageSeconds: UInt32) -> Bool {
-        let values = recipients.map { Array(XMLEscape.attribute($0.description).utf8) }
-        guard RecipientLists.isAcceptable(values), Set(values).count == values.count,
-            hasRoom(for: stanza, recipients: values.count)
+    /// - Parameter recipients: values of `to`, escaped as they stand between the quotes.
+    /// - Returns: false, with nothing added, where that cannot be: no `to` to be replaced, too many recipients, one of them
+    ///   twice, or more than the other side takes in one block.
+    package mutating func append(_ stanza: Stanza, recipients: [[UInt8]], ageSeconds: UInt32) -> Bool {
+        guard let template = FoldableStanza(stanza), template.canBeTemplate, RecipientLists.isAcceptable(recipients),
+            Set(recipients).count == recipients.count
         else { return false }
-        let range = unsafe stanza.withBytes { bytes in
-            unsafe TextWriter.hasMarks(bytes) ? nil : TextWriter.recipient(bytes)
-        }
-        guard let range else { return false }
+        let addresses = recipients.reduce(0) { $0 + $1.count }
+        let rest = stanza.byteCount - template.valueBytes
+        let expanded = addresses + recipients.count * rest
+        guard hasRoom(stanzas: recipients.count, bytes: expanded) else { return false }
         append(ageSeconds: ageSeconds)
         writer.append(TextMark.folded)
-        append(lists.spell(values), values)
+        append(lists.spell(recipients), recipients)
         unsafe stanza.withBytes { bytes in
-            unsafe writer.appendStanza(bytes, recipient: range)
+            unsafe writer.appendStanza(bytes, recipient: template.recipient)
         }
-        stanzas += values.count
-        expandedBytes += values.reduce(0) { $0 + $1.count + stanza.byteCount - range.count }
+        stanzas += recipients.count
+        expandedBytes += expanded
+        spelledBytes += addresses + rest
         return true
     }
 
@@ -126,6 +130,7 @@ package struct BodyEncoder: ~Copyable {
         writer.append(bytes.readableBytesView)
         stanzas += 1
         expandedBytes += bytes.readableBytes
+        spelledBytes += bytes.readableBytes
     }
 
     /// Appends the body to `block` and begins the next one.
@@ -148,6 +153,7 @@ package struct BodyEncoder: ~Copyable {
         writer.clearRaw()
         stanzas = 0
         expandedBytes = 0
+        spelledBytes = 0
         return text
     }
 

@@ -15,9 +15,10 @@ extension LinkSession {
         }
     }
 
-    /// Cuts stanzas with contiguous numbers into a block of the lane.
+    /// Cuts records with contiguous numbers into a block of the lane.
     ///
     /// - Parameters:
+    ///   - stanzas: one for each record. One for several must be within the limits of a block (``FoldableStanza``).
     ///   - firstNumber: within a session each lane's numbers only grow; a number that does not follow costs a few bytes.
     ///   - context: 0, or the number of a label set's compression context.
     /// - Returns: the finished block. It may leave when the numbering is durable.
@@ -25,7 +26,15 @@ extension LinkSession {
         _ stanzas: [OutgoingStanza], lane: Lane, firstNumber: UInt64, context: UInt8 = 0, now: NIODeadline
     ) -> ByteBuffer {
         let encoder = encoder(for: lane, context: context)
-        for stanza in stanzas { encoder.encoder.append(stanza.stanza, ageSeconds: stanza.ageSeconds) }
+        for stanza in stanzas {
+            if stanza.recipients.isEmpty {
+                encoder.encoder.append(stanza.stanza, ageSeconds: stanza.ageSeconds)
+            } else {
+                let isAppended = encoder.encoder.append(
+                    stanza.stanza, recipients: stanza.recipients, ageSeconds: stanza.ageSeconds)
+                precondition(isAppended, "what shares a number was looked at before it got one")
+            }
+        }
         let last = stanzas.isEmpty ? nil : firstNumber + UInt64(stanzas.count) - 1
         return finish(
             encoder, lane: lane, context: context, firstNumber: last.map { _ in firstNumber }, lastNumber: last, now: now)
@@ -125,7 +134,7 @@ extension LinkSession {
             sending.highest[index] = max(sending.highest[index], firstNumber, lastNumber ?? 0)
         }
         var bytes = ByteBuffer()
-        let stanzaBytes = encoder.encoder.expandedBytes
+        let stanzaBytes = encoder.encoder.spelledBytes
         let text = encoder.encoder.finish(into: &bytes)
         body.length = bytes.readableBytes
         if lane == .normal, needsOpening {

@@ -38,14 +38,17 @@ package struct BlockDictionary: Equatable, Sendable {
     }
 }
 
-/// A stanza to be cut into a block.
+/// A stanza to be cut into a block: one record.
 package struct OutgoingStanza: Sendable {
     package var stanza: Stanza
+    /// Values of `to`, in order, where it crosses once for several; empty for a stanza that goes as it is.
+    package var recipients: [[UInt8]]
     /// How long it has waited, where the other side is to stamp that; else 0.
     package var ageSeconds: UInt32
 
-    package init(stanza: Stanza, ageSeconds: UInt32) {
+    package init(stanza: Stanza, recipients: [[UInt8]] = [], ageSeconds: UInt32) {
         self.stanza = stanza
+        self.recipients = recipients
         self.ageSeconds = ageSeconds
     }
 }

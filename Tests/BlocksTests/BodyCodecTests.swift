@@ -191,7 +191,8 @@ final class CodecPair {
     }
 
     func fold(_ stanza: Stanza, _ recipients: [JID], age: UInt32 = 0) -> Bool {
-        encoder.append(stanza, recipients: recipients, ageSeconds: age)
+        let values = recipients.map { Array(XMLEscape.attribute($0.description).utf8) }
+        return encoder.append(stanza, recipients: values, ageSeconds: age)
     }
 
     /// Sends what the encoder has.

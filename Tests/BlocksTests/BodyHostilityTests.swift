@@ -204,7 +204,7 @@ import XMPP
         }
         var encoder = BodyEncoder(level: level, history: ByteBuffer())
         var count = 0
-        while encoder.hasRoom(for: message) {
+        while encoder.hasRoom(stanzas: 1, bytes: message.byteCount) {
             encoder.append(message, ageSeconds: 0)
             count += 1
         }

@@ -173,7 +173,7 @@ enum LinkProtocolExamples {
         let groups = [["a", "b", "c"], ["a", "b", "c"], ["b", "c", "d"]]
         let text = written { encoder in
             for group in groups {
-                let recipients = group.compactMap { JID("\($0)@y.example") }
+                let recipients = group.map { Array("\($0)@y.example".utf8) }
                 let isWritten = encoder.append(presence, recipients: recipients, ageSeconds: 0)
                 #expect(isWritten)
             }

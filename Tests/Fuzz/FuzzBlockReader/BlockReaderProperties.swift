@@ -175,7 +175,7 @@ enum BlockReaderProperties {
             guard let stanza = try? StanzaReader(limits: .link).read(ByteBuffer(string: xml)) else { return }
             var encoder = BodyEncoder(level: 1, history: ByteBuffer())
             for _ in 0..<3 { encoder.append(stanza, ageSeconds: 0) }
-            _ = encoder.append(stanza, recipients: ["b", "c"].compactMap { JID("\($0)@y.example") }, ageSeconds: 0)
+            _ = encoder.append(stanza, recipients: ["b", "c"].map { Array("\($0)@y.example".utf8) }, ageSeconds: 0)
             var body = ByteBuffer()
             _ = encoder.finish(into: &body)
             _ = try? decoder.decode(body)

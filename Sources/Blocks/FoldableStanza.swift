@@ -1,0 +1,53 @@
+import Glibc
+package import XMPP
+
+/// A stanza that may cross in one record with others that differ in `to` alone (docs/link-protocol.md, "Recipient lists").
+package struct FoldableStanza: Sendable {
+    package let stanza: Stanza
+    /// Where the value of `to` stands in the canonical bytes.
+    let recipient: Range<Int>
+
+    /// Nil for an IQ, whose answer belongs to one request, and for what has no `to`.
+    package init?(_ stanza: Stanza) {
+        guard stanza.kind == .message || stanza.kind == .presence,
+            let range = unsafe stanza.withBytes({ unsafe TextWriter.recipient($0) })
+        else { return nil }
+        self.stanza = stanza
+        recipient = range
+    }
+
+    /// The value of `to` as it stands between the quotes.
+    package var value: [UInt8] {
+        unsafe stanza.withBytes { bytes in unsafe Array(bytes[recipient]) }
+    }
+
+    /// Bytes of ``value``.
+    package var valueBytes: Int { recipient.count }
+
+    /// A hash of ``value``: other hashes, other values.
+    var valueHash: UInt64 {
+        unsafe stanza.withBytes { bytes in
+            var hash = StableHash()
+            for index in recipient { unsafe hash.combine(bytes[index]) }
+            return hash.value
+        }
+    }
+
+    /// Whether both are the same in everything but the value of `to`.
+    func differsOnlyInRecipient(from other: FoldableStanza) -> Bool {
+        let count = stanza.byteCount - recipient.upperBound
+        guard stanza.kind == other.stanza.kind, count == other.stanza.byteCount - other.recipient.upperBound else { return false }
+        // What stands before the value is the name of the kind.
+        return unsafe stanza.withBytes { mine in
+            unsafe other.stanza.withBytes { theirs in
+                guard let left = mine.baseAddress, let right = theirs.baseAddress else { return false }
+                return unsafe memcmp(left + recipient.upperBound, right + other.recipient.upperBound, count) == 0
+            }
+        }
+    }
+
+    /// Whether the text of a block can spell it for several; canonical stanzas never hold what it cannot.
+    var canBeTemplate: Bool {
+        unsafe stanza.withBytes { bytes in unsafe !TextWriter.hasMarks(bytes) }
+    }
+}
