@@ -4,12 +4,27 @@ import XMPP
 /// The stanzas of one lane that have a number and are not acknowledged, in order of number.
 ///
 /// A number is given once, when a stanza is first cut into a block, and holds across sessions and restarts: so the peer can
-/// tell what it has had. Numbers grow; they have gaps where a restart lost presence that was not recorded.
+/// tell what it has had. Numbers grow; they have gaps where a restart lost presence that was not recorded. Stanzas that cross
+/// as one record share a number, and stand beside each other.
 package struct SentLane: Sendable {
     /// One row of the journal: the ids of stanzas with numbers from `first` on.
     private struct Row {
         var first: UInt64
+        /// Numbers.
         var count: UInt64
+    }
+
+    /// What a row of the journal says of one stanza.
+    package struct RowEntry: Equatable, Sendable {
+        /// Nil for what the journal did not hold any more.
+        package var entry: OutboxEntry?
+        /// Whether it has the number of the one before it.
+        package var sharesNumber: Bool
+
+        package init(_ entry: OutboxEntry?, sharesNumber: Bool = false) {
+            self.entry = entry
+            self.sharesNumber = sharesNumber
+        }
     }
 
     private var entries: Deque<NumberedEntry> = []
@@ -20,11 +35,16 @@ package struct SentLane: Sendable {
 
     package init() {}
 
+    /// Stanzas.
     package var count: Int { entries.count }
     package var isEmpty: Bool { entries.isEmpty }
     /// Whether something has to be cut again in this session.
     package var hasUncut: Bool { cutCount < entries.count }
     package var nextUncut: NumberedEntry? { hasUncut ? entries[cutCount] : nil }
+    /// Whether ``nextUncut`` shares its number with others.
+    package var isNextUncutShared: Bool {
+        cutCount + 1 < entries.count && entries[cutCount].number == entries[cutCount + 1].number
+    }
     package var oldestArrival: UInt64? { entries.lazy.map(\.entry.arrival).min() }
 
     /// The pairs of addresses that have something here: a pair uses one lane at a time, since only inside a lane is the order
@@ -33,31 +53,37 @@ package struct SentLane: Sendable {
 
     package subscript(index: Int) -> NumberedEntry { entries[index] }
 
-    /// Gives numbers from `first` on, in order.
+    /// Gives numbers from `first` on, in order, one to each record.
     ///
     /// - Parameter areCut: true when the caller cuts them all now; false for a stanza that goes in parts.
-    package mutating func number(_ new: [OutboxEntry], from first: UInt64, areCut: Bool) {
+    package mutating func number(_ new: OutboxRecords, from first: UInt64, areCut: Bool) {
         precondition(!hasUncut, "what has a number goes first")
         rows.append(Row(first: first, count: UInt64(new.count)))
-        restore(new, from: first)
+        var number = first
+        new.forEach { record in
+            for entry in record { append(entry, number: number) }
+            number &+= 1
+        }
         if areCut { cutCount = entries.count }
     }
 
-    /// A row that the journal held; `found` is nil for what it did not hold any more.
-    package mutating func restore(row found: [OutboxEntry?], from first: UInt64) {
-        // No acknowledgement will come for numbers at the end whose stanzas are gone: the row goes with those before them.
-        guard let last = found.lastIndex(where: { $0 != nil }) else { return }
-        rows.append(Row(first: first, count: UInt64(last + 1)))
-        for (index, entry) in found.enumerated() {
-            if let entry { restore([entry], from: first &+ UInt64(index)) }
+    /// A row that the journal held.
+    package mutating func restore(row found: [RowEntry], from first: UInt64) {
+        var number = first
+        var last: UInt64?
+        for (index, item) in found.enumerated() {
+            if index > 0, !item.sharesNumber { number &+= 1 }
+            guard let entry = item.entry else { continue }
+            append(entry, number: number)
+            last = number
         }
+        // No acknowledgement will come for numbers at the end whose stanzas are gone: the row goes with those before them.
+        if let last { rows.append(Row(first: first, count: last &- first &+ 1)) }
     }
 
-    private mutating func restore(_ new: [OutboxEntry], from first: UInt64) {
-        for (index, entry) in new.enumerated() {
-            entries.append(NumberedEntry(number: first &+ UInt64(index), entry: entry))
-            byteCount += entry.stanza.byteCount
-        }
+    private mutating func append(_ entry: OutboxEntry, number: UInt64) {
+        entries.append(NumberedEntry(number: number, entry: entry))
+        byteCount += entry.stanza.byteCount
     }
 
     /// A session begins: everything has to be cut again.
@@ -66,15 +92,17 @@ package struct SentLane: Sendable {
     /// The last part of ``nextUncut`` was cut.
     package mutating func lastPartCut() { cutCount = min(cutCount + 1, entries.count) }
 
-    /// Takes what goes into the next block of those that have to be cut again: contiguous numbers, as long as `fits` says so.
-    package mutating func recut(while fits: (OutboxEntry) -> Bool) -> [NumberedEntry] {
+    /// Takes what goes into the next block of those that have to be cut again: contiguous numbers, as long as `fits` says so
+    /// of the stanzas of each.
+    package mutating func recut(while fits: ([OutboxEntry]) -> Bool) -> [NumberedEntry] {
         var block: [NumberedEntry] = []
         while hasUncut {
-            let next = entries[cutCount]
-            if let last = block.last, next.number != last.number + 1 { break }
-            guard fits(next.entry) else { break }
-            block.append(next)
-            cutCount += 1
+            let number = entries[cutCount].number
+            if let last = block.last, number != last.number + 1 { break }
+            let record = Array(entries[cutCount...].prefix { $0.number == number })
+            guard fits(record.map(\.entry)) else { break }
+            block += record
+            cutCount += record.count
         }
         return block
     }

@@ -13,7 +13,7 @@ import XMPP
         /// What the rows would say: waiting stanzas in order of id, numbered ones in order of number.
         var waiting: [OutboxEntry] = []
         var numbered: [NumberedEntry] = []
-        var rows: [(first: UInt64, ids: [UInt64])] = []
+        var rows: [(first: UInt64, ids: [UInt64], shares: [Bool])] = []
         var nextNumber: UInt64 = 1
         var now: UInt64 = 5_000
         for step in 0..<2_000 {
@@ -40,14 +40,20 @@ import XMPP
                     let place = try #require(waiting.firstIndex { $0.stanza.pairHash == entry.stanza.pairHash })
                     #expect(waiting.remove(at: place) == entry, "seed \(seed): order of a pair")
                 }
-                lane.number(taken, from: nextNumber, areCut: true)
-                rows.append((nextNumber, taken.map(\.id)))
-                for (index, entry) in taken.enumerated() {
+                // Some share the number of the one before them.
+                var sizes: [Int] = []
+                var shares: [Bool] = []
+                for entry in taken {
+                    let isShared = !sizes.isEmpty && Int.random(in: 0..<3, using: &random) == 0
+                    if isShared { sizes[sizes.count - 1] += 1 } else { sizes.append(1) }
+                    shares.append(isShared)
                     var known = SentLane()
-                    known.restore(row: [entry], from: nextNumber + UInt64(index))
+                    known.restore(row: [.init(entry)], from: nextNumber + UInt64(sizes.count - 1))
                     numbered.append(known[0])
                 }
-                nextNumber += UInt64(taken.count)
+                lane.number(OutboxRecords(taken, sizes: sizes), from: nextNumber, areCut: true)
+                rows.append((nextNumber, taken.map(\.id), shares))
+                nextNumber += UInt64(sizes.count)
             case 8:
                 guard let last = numbered.last?.number, let first = numbered.first?.number else { continue }
                 let through = UInt64.random(in: first...last, using: &random)
@@ -61,12 +67,16 @@ import XMPP
                 while lane.hasUncut { again += lane.recut { _ in true } }
                 #expect(again == numbered)
             case 10:
+                let lastID = outbox.lastID
                 outbox = Outbox(watchesUrgency: true)
+                outbox.idsUsed(through: lastID)
                 lane = SentLane()
                 for entry in waiting.sorted(by: { $0.id < $1.id }) { outbox.restore(entry) }
                 for row in rows {
                     lane.restore(
-                        row: row.ids.map { id in numbered.first { $0.entry.id == id }?.entry }, from: row.first)
+                        row: zip(row.ids, row.shares).map { id, isShared in
+                            .init(numbered.first { $0.entry.id == id }?.entry, sharesNumber: isShared)
+                        }, from: row.first)
                 }
                 lane.sessionStarted()
                 while lane.hasUncut { _ = lane.recut { _ in true } }

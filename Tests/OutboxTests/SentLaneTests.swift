@@ -9,8 +9,8 @@ import XMPP
 
     @Test func `what has a number keeps it, session after session, until it is acknowledged`() throws {
         var lane = SentLane()
-        lane.number(try entries(1...3), from: 1, areCut: true)
-        lane.number(try entries(4...5), from: 4, areCut: true)
+        lane.number(OutboxRecords(try entries(1...3)), from: 1, areCut: true)
+        lane.number(OutboxRecords(try entries(4...5)), from: 4, areCut: true)
         #expect(!lane.hasUncut && lane.count == 5)
         lane.sessionStarted()
         var taken = 0
@@ -28,7 +28,7 @@ import XMPP
 
     @Test func `peers d21: an acknowledgement that goes backwards or comes twice frees nothing`() throws {
         var lane = SentLane()
-        lane.number(try entries(1...4), from: .max - 8, areCut: true)
+        lane.number(OutboxRecords(try entries(1...4)), from: .max - 8, areCut: true)
         #expect(lane.acknowledged(through: .max - 7).entries.count == 2)
         #expect(lane.acknowledged(through: .max - 7).entries.isEmpty)
         #expect(lane.acknowledged(through: 3).entries.isEmpty)
@@ -41,9 +41,9 @@ import XMPP
     @Test func `numbers that a restart lost leave a gap, and no block spans it`() throws {
         var lane = SentLane()
         let found = try entries(1...4)
-        lane.restore(row: [found[0], nil, found[2]], from: 10)
-        lane.restore(row: [nil], from: 13)
-        lane.restore(row: [found[3]], from: 14)
+        lane.restore(row: [.init(found[0]), .init(nil), .init(found[2])], from: 10)
+        lane.restore(row: [.init(nil)], from: 13)
+        lane.restore(row: [.init(found[3])], from: 14)
         #expect(lane.recut { _ in true }.map(\.number) == [10])
         #expect(lane.recut { _ in true }.map(\.number) == [12])
         #expect(lane.recut { _ in true }.map(\.number) == [14])
@@ -52,7 +52,7 @@ import XMPP
 
     @Test func `a stanza in parts is not done before its last one`() throws {
         var lane = SentLane()
-        lane.number(try entries(1...1), from: 1, areCut: false)
+        lane.number(OutboxRecords(try entries(1...1)), from: 1, areCut: false)
         #expect(lane.nextUncut?.number == 1)
         lane.lastPartCut()
         #expect(!lane.hasUncut)
