@@ -50,7 +50,9 @@ extension PeerStateMachine {
         if canExpress, isOccupied, !wasExpressLast || !canNormal, cutNewExpress(overtaking: true, now: now) { return true }
         guard canNormal else { return false }
         if let next = sent[Lane.normal].nextUncut {
-            return next.entry.stanza.byteCount > blockText || isInParts(next) ? cutPart(next, now: now) : cutAgain(.normal, now: now)
+            // A number that several share goes in one block, even where blocks have become smaller since it was given.
+            let goesInParts = next.entry.stanza.byteCount > blockText && !sent[Lane.normal].isNextUncutShared
+            return goesInParts || isInParts(next) ? cutPart(next, now: now) : cutAgain(.normal, now: now)
         }
         guard mayTakeNew else { return false }
         if cutNewNormal(now: now) { return true }
@@ -70,22 +72,24 @@ extension PeerStateMachine {
                 { !$0.hasChild(.securityLabel) }),
             !entries.isEmpty
         {
-            let number = giveNumbers(entries, .normal, areCut: true)
-            cut(entries, from: number, .normal, context: 0, isUrgent: isUrgent, now: now)
+            let records = StanzaFolder.fold(entries)
+            let number = giveNumbers(records, .normal, areCut: true)
+            cut(records, from: number, .normal, context: 0, isUrgent: isUrgent, now: now)
             return true
         }
-        var block = BlockSelection(maximumBytes: limit, maximumStanzas: policy.batchStanzas, contexts: contexts)
+        var block = selection(waiting: outbox.stanzaCount)
         let barred = sent[Lane.express].pairs
         let entries = outbox.take { entry, stanzaClass in
             if barred.contains(entry.stanza.pairHash) { return .passOver }
-            return block.offer(entry.stanza, stanzaClass, lane: .normal)
+            return block.offer(entry, stanzaClass, lane: .normal)
         }
         contexts = block.contexts
         guard let first = entries.first else { return false }
         let isLarge = first.stanza.byteCount > limit
-        let number = giveNumbers(entries, .normal, areCut: !isLarge)
+        let records = block.ordered(entries)
+        let number = giveNumbers(records, .normal, areCut: !isLarge)
         if isLarge, let next = sent[Lane.normal].nextUncut { return cutPart(next, now: now) }
-        cut(entries, from: number, .normal, context: block.context ?? 0, isUrgent: block.isUrgent, now: now)
+        cut(records, from: number, .normal, context: block.context ?? 0, isUrgent: block.isUrgent, now: now)
         return true
     }
 
@@ -101,8 +105,7 @@ extension PeerStateMachine {
                 least = min(least, classes.priority(classes.stanzaClass(part.entry.stanza)))
             }
         }
-        let limit = blockText
-        var block = BlockSelection(maximumBytes: limit, maximumStanzas: policy.batchStanzas, contexts: contexts)
+        var block = selection(waiting: outbox.stanzaCount)
         // Asked with every stanza that comes in while the link waits for acknowledgements: nothing here may depend on how
         // many others wait or are under way.
         var barred: Set<UInt64>?
@@ -112,21 +115,30 @@ extension PeerStateMachine {
             let pairs = barred ?? lane.pairs
             barred = pairs
             if pairs.contains(entry.stanza.pairHash) { return .passOver }
-            return block.offer(entry.stanza, stanzaClass, lane: .express)
+            return block.offer(entry, stanzaClass, lane: .express)
         }
         contexts = block.contexts
         guard !entries.isEmpty else { return false }
-        let number = giveNumbers(entries, .express, areCut: true)
-        cut(entries, from: number, .express, context: block.context ?? 0, isUrgent: block.isUrgent, now: now)
+        let records = block.ordered(entries)
+        let number = giveNumbers(records, .express, areCut: true)
+        cut(records, from: number, .express, context: block.context ?? 0, isUrgent: block.isUrgent, now: now)
         return true
     }
 
-    private mutating func giveNumbers(_ entries: [OutboxEntry], _ lane: Lane, areCut: Bool) -> UInt64 {
+    /// A block that is to be filled.
+    ///
+    /// - Parameter waiting: how many stanzas without a number may be offered.
+    private func selection(waiting: Int) -> BlockSelection {
+        BlockSelection(
+            maximumBytes: blockText, maximumRecords: policy.batchStanzas, contexts: contexts, waiting: waiting)
+    }
+
+    private mutating func giveNumbers(_ records: OutboxRecords, _ lane: Lane, areCut: Bool) -> UInt64 {
         let number = session.nextNumber(lane)
-        sent[lane].number(entries, from: number, areCut: areCut)
-        for entry in entries { counters.sent.add(entry.stanza.kind) }
-        if journal.isOn, entries.contains(where: \.isRecorded) {
-            journal.add(.put(lane.numbers, id: number, .bytes(JournalWords.encode(entries.map(\.id))), time: 0))
+        sent[lane].number(records, from: number, areCut: areCut)
+        for entry in records.entries { counters.sent.add(entry.stanza.kind) }
+        if journal.isOn, records.entries.contains(where: \.isRecorded) {
+            journal.add(.put(lane.numbers, id: number, .bytes(NumbersRow.encode(records)), time: 0))
         }
         noteSent()
         return number
@@ -139,28 +151,38 @@ extension PeerStateMachine {
     }
 
     private mutating func cut(
-        _ entries: [OutboxEntry], from number: UInt64, _ lane: Lane, context: UInt8, isUrgent: Bool, now: NIODeadline
+        _ records: OutboxRecords, from number: UInt64, _ lane: Lane, context: UInt8, isUrgent: Bool, now: NIODeadline
     ) {
-        let stanzas = entries.map { OutgoingStanza(stanza: $0.stanza, ageSeconds: ageSeconds($0, now: now)) }
+        var stanzas: [OutgoingStanza] = []
+        stanzas.reserveCapacity(records.count)
+        records.forEach { stanzas.append(outgoing($0, now: now)) }
         let block = session.cut(stanzas, lane: lane, firstNumber: number, context: context, now: now)
-        traffic.cut(text: entries.reduce(0) { $0 + $1.stanza.byteCount })
+        traffic.cut(text: records.entries.reduce(0) { $0 + $1.stanza.byteCount })
         wasExpressLast = lane == .express
         leave(block, isUrgent: isUrgent || lane == .express, now: now)
+    }
+
+    /// What crosses for a record; for several stanzas the first, with the addresses of all and the age of the oldest.
+    private func outgoing(_ record: ArraySlice<OutboxEntry>, now: NIODeadline) -> OutgoingStanza {
+        let first = record[record.startIndex]
+        guard record.count > 1 else { return OutgoingStanza(stanza: first.stanza, ageSeconds: ageSeconds(first, now: now)) }
+        return OutgoingStanza(
+            stanza: first.stanza, recipients: record.compactMap { FoldableStanza($0.stanza)?.value },
+            ageSeconds: record.reduce(0) { max($0, ageSeconds($1, now: now)) })
     }
 
     // MARK: Again, and in parts
 
     private mutating func cutAgain(_ lane: Lane, now: NIODeadline) -> Bool {
-        let limit = blockText
-        var block = BlockSelection(maximumBytes: limit, maximumStanzas: policy.batchStanzas, contexts: contexts)
+        var block = selection(waiting: 0)
         let classes = policy.classes
-        let again = sent[lane].recut { entry in
-            if lane == .normal, block.stanzas > 0, entry.stanza.byteCount > limit { return false }
-            return block.offer(entry.stanza, classes.stanzaClass(entry.stanza), lane: lane, isCutAgain: true) == .take
+        let again = sent[lane].recut { record in
+            block.offerAgain(record, isUrgent: record.contains { classes.stanzaClass($0.stanza) == .urgent })
         }
         contexts = block.contexts
         guard let first = again.first else { return false }
-        cut(again.map(\.entry), from: first.number, lane, context: block.context ?? 0, isUrgent: block.isUrgent, now: now)
+        cut(
+            OutboxRecords(again), from: first.number, lane, context: block.context ?? 0, isUrgent: block.isUrgent, now: now)
         return true
     }
 

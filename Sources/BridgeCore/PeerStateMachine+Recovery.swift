@@ -57,9 +57,9 @@ extension PeerStateMachine {
         if speaksBlocks {
             for lane in Lane.allCases {
                 for row in recovered[lane.numbers] {
-                    let found = JournalWords.decode(row.payload).map { entries.removeValue(forKey: $0) }
+                    let found = Self.numbered(row.payload, of: &entries)
                     // Numbers of nothing but presence that was not recorded: no acknowledgement will ever come for them.
-                    guard found.contains(where: { $0 != nil }) else {
+                    guard found.contains(where: { $0.entry != nil }) else {
                         journal.remove(lane.numbers, id: row.id)
                         continue
                     }
@@ -71,6 +71,23 @@ extension PeerStateMachine {
         }
         for row in recovered[.outbox] {
             if let entry = entries[row.id] { outbox.restore(entry) }
+        }
+    }
+
+    /// Takes the entries that a row of numbers names. What shares a number without being like the others of it, as no row of ours
+    /// says, waits anew.
+    private static func numbered(_ row: [UInt8], of entries: inout [UInt64: OutboxEntry]) -> [SentLane.RowEntry] {
+        var record: FoldedRecord?
+        return NumbersRow.decode(row).map { id, sharesNumber in
+            if !sharesNumber { record = nil }
+            guard let entry = entries[id] else { return SentLane.RowEntry(nil, sharesNumber: sharesNumber) }
+            if record == nil {
+                record = FoldedRecord(entry.stanza)
+            } else if record?.addIfLike(entry.stanza) != true {
+                return SentLane.RowEntry(nil, sharesNumber: sharesNumber)
+            }
+            entries[id] = nil
+            return SentLane.RowEntry(entry, sharesNumber: sharesNumber)
         }
     }
 

@@ -7,8 +7,13 @@ extension PeerStateMachine {
 
     /// A stanza of the local side for this peer. Its `from` was proved on the stream that it came on.
     ///
-    /// - Parameter receipt: by which the local server is told, in `handled`, that the stanza needs no more care of its own.
-    package mutating func localStanzaReceived(_ stanza: Stanza, receipt: LocalReceipt?, now: NIODeadline) {
+    /// - Parameters:
+    ///   - receipt: by which the local server is told, in `handled`, that the stanza needs no more care of its own.
+    ///   - isTurnOpen: more may come at once, and ``turnEnded(now:)`` will follow: no block is cut before, so that what the server
+    ///     wrote together crosses together.
+    package mutating func localStanzaReceived(
+        _ stanza: Stanza, receipt: LocalReceipt?, isTurnOpen: Bool = false, now: NIODeadline
+    ) {
         // While nothing can be recorded, what would need a row is answered, and waits for nothing but its turn.
         let isRefused = isJournalStalled && StanzaLifetime(stanza) != .unlimited
         hasRefused = false
@@ -30,6 +35,12 @@ extension PeerStateMachine {
                 actions.append(.handled(receipt, isRefused: hasRefused))
             }
         }
+        settle(isTurnOpen: isTurnOpen, now: now)
+    }
+
+    /// Everything that came in at once was fed to the machine.
+    package mutating func turnEnded(now: NIODeadline) {
+        guard owesTurn else { return }
         settle(now: now)
     }
 

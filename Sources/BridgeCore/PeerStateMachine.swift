@@ -122,6 +122,8 @@ package struct PeerStateMachine: ~Copyable {
     var armed: NIODeadline?
     var hasAskedForLink = false
     var lastSent: NIODeadline?
+    /// Something came in since a block was last thought of.
+    var owesTurn = false
 
     var speaksBlocks: Bool { policy.dialect == .skywave }
 
@@ -315,9 +317,12 @@ package struct PeerStateMachine: ~Copyable {
     // MARK: Settling
 
     /// Does what every input may have made possible or necessary: deliver, send, ask for the link, set the timer.
-    mutating func settle(now: NIODeadline) {
+    ///
+    /// - Parameter isTurnOpen: blocks are cut later, at the end of the turn.
+    mutating func settle(isTurnOpen: Bool = false, now: NIODeadline) {
         if journal.isOn { pumpInbox(now: now) }
         var wake: NIODeadline?
+        owesTurn = isTurnOpen && speaksBlocks
         if !isStopped {
             switch link {
             case .down:
@@ -325,7 +330,7 @@ package struct PeerStateMachine: ~Copyable {
                     hasAskedForLink = true
                     actions.append(.wantLink)
                 }
-            case .ready: wake = speaksBlocks ? takeTurn(now: now) : sendBatchIfDue(now: now)
+            case .ready: if !owesTurn { wake = speaksBlocks ? takeTurn(now: now) : sendBatchIfDue(now: now) }
             case .busy: break
             }
         }

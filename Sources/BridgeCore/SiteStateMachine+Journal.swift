@@ -9,6 +9,10 @@ extension SiteStateMachine {
     package mutating func turnEnded(now: NIODeadline) {
         self.now = now
         pressureChanged(SiteBackPressure.queue, isBlocked: local.isQueueHalfFull)
+        for peer in peers where peer.machine.owesTurn {
+            peer.machine.turnEnded(now: now)
+            mark(peer)
+        }
         startCommit()
         if isStopping, !isLocalStopping, commit != .underWay {
             isLocalStopping = true

@@ -171,7 +171,7 @@ package struct SiteStateMachine: ~Copyable {
                 reply(to: stanza, .remoteServerNotFound)
                 return nil
             }
-            peers[number].machine.localStanzaReceived(stanza, receipt: receipt, now: now)
+            peers[number].machine.localStanzaReceived(stanza, receipt: receipt, isTurnOpen: true, now: now)
             mark(peers[number])
             return nil
         case .oversize(let stub):
