@@ -7,7 +7,13 @@ package struct LinkTraffic: Equatable, Sendable {
     /// Canonical bytes of the stanzas that were cut into blocks, those cut again counted again.
     package private(set) var sentText: UInt64 = 0
 
-    mutating func cut(text: Int) { sentText &+= UInt64(text) }
+    /// Stanzas that crossed in the record of another, so that they took their address alone; those cut again counted again.
+    package private(set) var foldedStanzas: UInt64 = 0
+
+    mutating func cut(text: Int, folded: Int = 0) {
+        sentText &+= UInt64(text)
+        foldedStanzas &+= UInt64(folded)
+    }
 
     mutating func sentBlock(_ bytes: Int) {
         sentBlocks &+= 1

@@ -157,7 +157,8 @@ extension PeerStateMachine {
         stanzas.reserveCapacity(records.count)
         records.forEach { stanzas.append(outgoing($0, now: now)) }
         let block = session.cut(stanzas, lane: lane, firstNumber: number, context: context, now: now)
-        traffic.cut(text: records.entries.reduce(0) { $0 + $1.stanza.byteCount })
+        traffic.cut(
+            text: records.entries.reduce(0) { $0 + $1.stanza.byteCount }, folded: records.entries.count - records.count)
         wasExpressLast = lane == .express
         leave(block, isUrgent: isUrgent || lane == .express, now: now)
     }

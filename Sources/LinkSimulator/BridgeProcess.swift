@@ -92,6 +92,12 @@ final class BridgeProcess {
         }
         for number in connections.keys.sorted() { connections[number]?.socket.processDied(kernelLives: kernelLives) }
         connections = [:]
+        world.statistics.folded += foldedStanzas
+    }
+
+    /// Stanzas that crossed in the record of another, by this run of the process.
+    var foldedStanzas: Int {
+        (0..<site.links.count).reduce(0) { $0 + Int(machine.peerSnapshot($1).traffic.foldedStanzas) }
     }
 
     // MARK: Turns

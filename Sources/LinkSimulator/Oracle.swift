@@ -101,20 +101,22 @@ final class Oracle {
 
     // MARK: What was sent
 
+    /// - Parameter copyFor: the bare address that it is for, where others get the same under the same id.
     func sent(
-        _ kind: Kind, id: String, text: String, origin: Int, destination: Int, pair: Int, number: Int, at time: Int64
+        _ kind: Kind, id: String, copyFor: String? = nil, text: String, origin: Int, destination: Int, pair: Int,
+        number: Int, at time: Int64
     ) -> Int {
         records.append(
             Record(
                 kind: kind, id: id, text: text, origin: origin, destination: destination, pair: pair, number: number,
                 sentAt: time))
-        recordsByID[id] = records.count - 1
+        recordsByID[copyFor.map { "\(id) \($0)" } ?? id] = records.count - 1
         return records.count - 1
     }
 
     /// What a stanza is to the checks; nil where it is nothing that is followed.
     func key(of stanza: Stanza) -> DeliveryKey? {
-        guard stanza.kind != .presence, let id = stanza.id, let number = recordsByID[id] else { return nil }
+        guard stanza.kind != .presence, let id = stanza.id, let number = record(id, stanza) else { return nil }
         switch (stanza.kind, stanza.type) {
         case (.message, .error), (.iq, .result), (.iq, .error): return .back(number)
         // Reflections of a room keep the id; they come from the room.
@@ -122,6 +124,12 @@ final class Oracle {
             ? .forward(number) : nil
         default: return .forward(number)
         }
+    }
+
+    private func record(_ id: String, _ stanza: Stanza) -> Int? {
+        if let number = recordsByID[id] { return number }
+        let recipient = stanza.type == .error ? stanza.from : stanza.to
+        return recipient.flatMap { recordsByID["\(id) \($0.bare)"] }
     }
 
     // MARK: What arrives

@@ -19,7 +19,7 @@ struct Scenario {
     }
 
     enum Act {
-        case message, request, presence, join, leave, roomMessage, burst, large
+        case message, request, presence, join, leave, roomMessage, burst, large, broadcast
     }
 
     var sites: [Site] = []
@@ -64,6 +64,7 @@ struct Scenario {
         jitter = random.next()
         makeActs(&random)
         makeFaults(&random)
+        makeCrowd()
     }
 
     private static func quality(_ random: inout SimulationRandom) -> SimulatedLink.Quality {
@@ -95,6 +96,21 @@ struct Scenario {
                 }
                 place -= weight
             }
+        }
+    }
+
+    /// In some runs sites have more people, and much is for many of them. Drawn from a generator of its own, so that other runs stay
+    /// what they were.
+    private mutating func makeCrowd() {
+        var random = SimulationRandom(seed: jitter)
+        guard random.chance(perMille: 300) else { return }
+        for site in sites.indices {
+            sites[site].users = random.between(3, 12)
+            sites[site].rooms = max(sites[site].rooms, random.below(2))
+        }
+        for _ in 0..<random.spread(3, 40) {
+            let act = random.pick([Act.broadcast, .broadcast, .join, .join, .roomMessage])
+            acts.append((Int64(random.below(Int(duration / 1_000_000))) * 1_000_000, act))
         }
     }
 

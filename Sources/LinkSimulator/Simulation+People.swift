@@ -63,6 +63,7 @@ extension Simulation {
         case .join: join(user)
         case .leave: leave(user)
         case .roomMessage: roomMessage(user)
+        case .broadcast: broadcast(user)
         }
     }
 
@@ -87,6 +88,31 @@ extension Simulation {
             + "\(marks())</message>"
         user.site.server.send(
             ServerItem(xml: xml, key: .forward(record)), from: user.site.domains[0], to: other.site.domains[0])
+    }
+
+    /// One message to many, as a list or a program sends it: the copies differ in `to` alone. Now and then several at once.
+    private func broadcast(_ user: SimulatedUser) {
+        guard let site = far(from: user)?.site else { return }
+        let goesToBare = random.chance(perMille: 500)
+        for _ in 0..<random.pick([1, 1, 2, 5]) {
+            let id = makeID()
+            let text = text(0, bytes: random.spread(8, 400))
+            let marks = marks()
+            for other in users where other.site === site && random.chance(perMille: 900) {
+                let pair = user.index << 16 | other.index
+                let number = number(user, pair: pair)
+                let record = oracle.sent(
+                    .message, id: id, copyFor: other.bare, text: text, origin: user.site.index, destination: site.index,
+                    pair: pair, number: number, at: now)
+                trace.record(now, "broadcast", record, pair, number)
+                let to = goesToBare ? other.bare : other.full
+                let xml =
+                    "<message from='\(user.full)' to='\(to)' type='chat' id='\(id)'><body>\(XMLEscape.text(text))</body>"
+                    + "\(marks)</message>"
+                user.site.server.send(
+                    ServerItem(xml: xml, key: .forward(record)), from: user.site.domains[0], to: site.domains[0])
+            }
+        }
     }
 
     /// What makes some messages urgent, so that they may take the express lane, and puts some under a security label, so that

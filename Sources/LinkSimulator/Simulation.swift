@@ -153,6 +153,7 @@ package final class Simulation {
         statistics.delivered = oracle.delivered
         statistics.bounced = oracle.bounced
         statistics.answered = oracle.answered
+        statistics.folded += sites.reduce(0) { $0 + ($1.process?.foldedStanzas ?? 0) }
         statistics.virtualSeconds = Int(quietAt / 1_000_000_000)
         statistics.blocks = links.reduce(0) { $0 + $1.blocks }
         statistics.blockBytes = links.reduce(0) { $0 + $1.bytes }

@@ -9,6 +9,8 @@ package struct SimulationStatistics: Sendable {
     package var answered = 0
     /// Stanzas that bridges gave to local servers.
     package var stanzas = 0
+    /// Those that crossed a link in the record of another.
+    package var folded = 0
     package var virtualSeconds = 0
     package var commits = 0
     package var blocks = 0
@@ -29,7 +31,7 @@ package struct SimulationStatistics: Sendable {
     package var peerEvents: [String: Int] = [:]
 
     private nonisolated(unsafe) static let sums: [WritableKeyPath<SimulationStatistics, Int>] = [
-        \.runs, \.failedRuns, \.messages, \.requests, \.delivered, \.bounced, \.answered, \.stanzas, \.virtualSeconds,
+        \.runs, \.failedRuns, \.messages, \.requests, \.delivered, \.bounced, \.answered, \.stanzas, \.folded, \.virtualSeconds,
         \.commits, \.blocks, \.blockBytes, \.kicks, \.repeatedInDoubt, \.lostInDoubt, \.bouncedInDoubt,
     ]
     private nonisolated(unsafe) static let maxima: [WritableKeyPath<SimulationStatistics, Int>] = [
@@ -72,7 +74,7 @@ package struct SimulationStatistics: Sendable {
         return "\(runs) seeds, \(failedRuns) failures, \(messages) messages and \(requests) requests "
             + "(\(delivered) delivered, \(bounced) bounced, \(answered) answered; in doubt: \(repeatedInDoubt) repeated, "
             + "at most \(largestRepeat) a crash, \(lostInDoubt) lost, \(bouncedInDoubt) bounced by their own server, at most "
-            + "\(largestWindow) a stream), \(stanzas) stanzas, \(virtualSeconds / 3_600) virtual hours, \(commits) commits, "
+            + "\(largestWindow) a stream), \(stanzas) stanzas, \(folded) folded, \(virtualSeconds / 3_600) virtual hours, \(commits) commits, "
             + "at most \(largestJournal) rows, \(blocks) blocks, faults: \(faultText)"
     }
 }
