@@ -24,8 +24,14 @@ final class ReplayEnd {
         draw(now)
     }
 
+    /// A stanza that its server wrote; more of what the server wrote with it may come before ``turnEnded(now:)``.
     func sent(_ stanza: Stanza, now: NIODeadline) {
-        machine.localStanzaReceived(stanza, receipt: nil, now: now)
+        machine.localStanzaReceived(stanza, receipt: nil, isTurnOpen: true, now: now)
+        draw(now)
+    }
+
+    func turnEnded(now: NIODeadline) {
+        machine.turnEnded(now: now)
         draw(now)
     }
 

@@ -8,7 +8,8 @@ package import XMPP
 
 /// Sends recorded traffic through two bridges, in both directions and with all that the daemon does, and counts.
 ///
-/// The link takes everything at once. A block leaves when so many stanzas wait for it; each one is acknowledged, on the next
+/// The link takes everything at once. A block leaves when so many stanzas wait for it, with the copies of the last one that its
+/// server wrote right behind it for others; each one is acknowledged, on the next
 /// block of the other side or, where that does not come first, alone, as on a link that gives turns.
 package final class TrafficReplay {
     package struct Options: Sendable {
@@ -22,6 +23,8 @@ package final class TrafficReplay {
     }
 
     private var ends: [ReplayEnd] = []
+    /// The last stanza and its copies, while more of them may come.
+    private var open: (side: Int, copies: FoldedRecord)?
     private let options: Options
     private var now = NIODeadline.uptimeNanoseconds(1_000_000_000)
     private var compressed = CompressedStreams()
@@ -69,6 +72,10 @@ package final class TrafficReplay {
     package func add(_ measured: MeasuredStanza) {
         let stanza = measured.stanza
         let side = measured.side
+        if open?.side != side || open?.copies.addIfLike(stanza) != true {
+            endTurn()
+            open = (side, FoldedRecord(stanza))
+        }
         var figure = KindFigures()
         defer { figures[stanza.kind, default: KindFigures()] += figure }
         if stanza.isIQAnswer, settled.remove(Self.key(asked: stanza.toText, by: stanza.fromText, stanza.id)) != nil {
@@ -98,11 +105,19 @@ package final class TrafficReplay {
         }
         let hasCrossed = figure.dropped + figure.refused + figure.answeredLocally + notSent == 0
         figure.textSent = hasCrossed ? stanza.byteCount : 0
+    }
+
+    /// What the server wrote together is with the bridge.
+    private func endTurn() {
+        guard let side = open?.side else { return }
+        open = nil
+        ends[side].turnEnded(now: now)
         transmit(from: side)
     }
 
     /// The end of the recording: everything that waits leaves, and is acknowledged.
     package func finish() -> Measurement {
+        endTurn()
         for side in 0...1 {
             ends[side].flush(now: now)
             transmit(from: side)
@@ -110,6 +125,11 @@ package final class TrafficReplay {
         for side in 0...1 { acknowledge(side) }
         var measurement = Measurement()
         measurement.bytesLink = bytesLink
+        for end in ends {
+            let folded = end.status.traffic.folded
+            figures[.message, default: KindFigures()].merged += Int(folded.messages)
+            figures[.presence, default: KindFigures()].merged += Int(folded.presences)
+        }
         measurement.kinds = figures
         measurement.shareLinkBytes()
         return measurement
@@ -150,6 +170,14 @@ package final class TrafficReplay {
     }
 
     private func collect(at side: Int) {
-        for stanza in ends[side].takeDelivered() { figures[stanza.kind, default: KindFigures()].stanzasOut += 1 }
+        // The copies of one record come one after the other.
+        var record: FoldedRecord?
+        for stanza in ends[side].takeDelivered() {
+            let isCopy = record?.addIfLike(stanza) ?? false
+            if !isCopy { record = FoldedRecord(stanza) }
+            let bytes = isCopy ? (FoldableStanza(stanza)?.valueBytes ?? 0) + 1 : stanza.byteCount
+            figures[stanza.kind, default: KindFigures()].stanzasOut += 1
+            figures[stanza.kind, default: KindFigures()].textSent += bytes
+        }
     }
 }
