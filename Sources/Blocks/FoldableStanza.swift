@@ -33,6 +33,28 @@ package struct FoldableStanza: Sendable {
         }
     }
 
+    /// How much of a stanza goes into ``likeness``: more would be work that users choose the amount of.
+    private static let comparedBytes = 1_024
+
+    /// Equal for stanzas that differ in `to` alone, and seldom for others; of a long one only the beginning is looked at.
+    package var likeness: UInt64 {
+        unsafe stanza.withBytes { bytes in
+            var hash = StableHash()
+            hash.combine(UInt64(stanza.kind.rawValue) << 56 | UInt64(bytes.count - recipient.upperBound))
+            var offset = recipient.upperBound
+            let end = min(bytes.count, offset + Self.comparedBytes)
+            while offset + 8 <= end {
+                unsafe hash.combine(bytes.loadUnaligned(fromByteOffset: offset, as: UInt64.self))
+                offset += 8
+            }
+            while offset < end {
+                unsafe hash.combine(bytes[offset])
+                offset += 1
+            }
+            return hash.value
+        }
+    }
+
     /// Whether both are the same in everything but the value of `to`.
     func differsOnlyInRecipient(from other: FoldableStanza) -> Bool {
         let count = stanza.byteCount - recipient.upperBound

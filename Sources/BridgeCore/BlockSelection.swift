@@ -22,6 +22,13 @@ struct BlockSelection {
     private(set) var context: UInt8?
     private(set) var isUrgent = false
     private var folder: StanzaFolder
+    /// Something found no room: only what joins a record is taken from now on.
+    private var isFull = false
+    /// How many were passed over since something was taken, the block being full.
+    private var passedOver = 0
+    /// So many stanzas behind the end of a full block are looked at for one that joins a record of it. What a server writes for many
+    /// waits beside each other, with little between.
+    private static let reach = 16
 
     /// - Parameter waiting: how many stanzas may be offered at most.
     init(maximumBytes: Int, maximumRecords: Int, contexts: LabelContexts, waiting: Int) {
@@ -35,23 +42,35 @@ struct BlockSelection {
     mutating func offer(_ entry: OutboxEntry, _ stanzaClass: StanzaClass, lane: Lane) -> OutboxOffer {
         let stanza = entry.stanza
         guard stanzas < Self.maximumStanzas else { return .stop }
-        let isFull = records >= maximumRecords
         let own = contexts.context(of: stanza)
         let isLarge = stanza.byteCount > maximumBytes
         // What has no history of its own goes by the lane in which every block of a label stands alone.
-        if own == LabelContexts.overflow, lane == .normal, !isLarge { return isFull ? .stop : .passOver }
-        if let context, context != own { return isFull ? .stop : .passOver }
-        if records > 0, expandedBytes + stanza.byteCount > Self.maximumExpandedBytes { return .stop }
-        let join = isLarge ? nil : folder.join(for: entry)
-        if isFull, join == nil { return .stop }
-        let size = join?.bytes ?? stanza.byteCount
-        if records > 0, bytes + size > maximumBytes { return .stop }
+        if own == LabelContexts.overflow, lane == .normal, !isLarge { return leave() }
+        if let context, context != own { return leave() }
+        let place = isLarge ? StanzaFolder.Place.own : folder.place(for: entry)
+        let size = place.joinsRecord ? place.addressBytes : stanza.byteCount
+        if records > 0 {
+            let hasRoom = bytes + size <= maximumBytes && expandedBytes + stanza.byteCount <= Self.maximumExpandedBytes
+            let mayGo = place.joinsRecord || !isFull && records < maximumRecords
+            guard hasRoom, mayGo else {
+                isFull = true
+                return leave()
+            }
+        }
         // A large stanza goes in parts, and only the normal lane has those.
         if lane == .express, isLarge { return .passOver }
-        folder.add(entry, join)
-        take(own, records: join == nil ? 1 : 0, stanzas: 1, bytes: size, expandedBytes: stanza.byteCount)
+        folder.add(entry, place)
+        take(own, records: place.joinsRecord ? 0 : 1, stanzas: 1, bytes: size, expandedBytes: stanza.byteCount)
+        passedOver = 0
         if stanzaClass == .urgent { isUrgent = true }
         return .take
+    }
+
+    /// What becomes of a stanza that does not go into this block.
+    private mutating func leave() -> OutboxOffer {
+        guard isFull || records >= maximumRecords else { return .passOver }
+        passedOver += 1
+        return passedOver > Self.reach ? .stop : .passOver
     }
 
     /// The stanzas of one number, which go in this lane and together, whatever they are.

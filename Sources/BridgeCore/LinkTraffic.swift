@@ -1,3 +1,5 @@
+import XMPP
+
 /// Bytes on the link of one peer, in blocks.
 package struct LinkTraffic: Equatable, Sendable {
     package private(set) var sentBlocks: UInt64 = 0
@@ -8,11 +10,15 @@ package struct LinkTraffic: Equatable, Sendable {
     package private(set) var sentText: UInt64 = 0
 
     /// Stanzas that crossed in the record of another, so that they took their address alone; those cut again counted again.
-    package private(set) var foldedStanzas: UInt64 = 0
+    package private(set) var folded = PeerStatus.KindCounts()
 
-    mutating func cut(text: Int, folded: Int = 0) {
+    mutating func cut(text: Int) {
         sentText &+= UInt64(text)
-        foldedStanzas &+= UInt64(folded)
+    }
+
+    /// A record for so many stanzas of a kind was cut.
+    mutating func cutRecord(_ kind: StanzaKind, stanzas: Int) {
+        folded.add(kind, stanzas - 1)
     }
 
     mutating func sentBlock(_ bytes: Int) {

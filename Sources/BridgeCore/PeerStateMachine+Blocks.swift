@@ -155,10 +155,14 @@ extension PeerStateMachine {
     ) {
         var stanzas: [OutgoingStanza] = []
         stanzas.reserveCapacity(records.count)
-        records.forEach { stanzas.append(outgoing($0, now: now)) }
+        var text = 0
+        records.forEach { record in
+            for entry in record { text += entry.stanza.byteCount }
+            if record.count > 1 { traffic.cutRecord(record[record.startIndex].stanza.kind, stanzas: record.count) }
+            stanzas.append(outgoing(record, now: now))
+        }
         let block = session.cut(stanzas, lane: lane, firstNumber: number, context: context, now: now)
-        traffic.cut(
-            text: records.entries.reduce(0) { $0 + $1.stanza.byteCount }, folded: records.entries.count - records.count)
+        traffic.cut(text: text)
         wasExpressLast = lane == .express
         leave(block, isUrgent: isUrgent || lane == .express, now: now)
     }

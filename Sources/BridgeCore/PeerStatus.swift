@@ -17,11 +17,11 @@ package struct PeerStatus: Equatable, Sendable {
 
         package var total: UInt64 { messages &+ presences &+ iqs }
 
-        mutating func add(_ kind: StanzaKind) {
+        mutating func add(_ kind: StanzaKind, _ count: Int = 1) {
             switch kind {
-            case .message: messages &+= 1
-            case .presence: presences &+= 1
-            case .iq: iqs &+= 1
+            case .message: messages &+= UInt64(count)
+            case .presence: presences &+= UInt64(count)
+            case .iq: iqs &+= UInt64(count)
             case .other: break
             }
         }

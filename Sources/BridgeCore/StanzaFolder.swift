@@ -10,13 +10,14 @@ import XMPP
 struct StanzaFolder {
     /// What came so many milliseconds before or after the first of a record does not join it, since all have one age.
     static let ageWindow: UInt64 = 1_000
-    /// How many records of one sender and kind are looked at for one stanza.
+    /// How many records with one key are looked at for one stanza: more than one are there where a list was full, or one stanza
+    /// would have overtaken another.
     private static let reach = 8
 
     private struct Record {
         var folded: FoldedRecord
         let arrival: UInt64
-        /// The record before it of the same sender and kind.
+        /// The record before it with the same key.
         let previous: Int32
     }
 
@@ -24,7 +25,7 @@ struct StanzaFolder {
     private var records: [Record] = []
     /// The record of each stanza, in the order of their coming.
     private var places: [Int32] = []
-    /// The last record of a sender and kind, found by ``key(_:)``; open addressing, nothing is removed.
+    /// The last record with a key, which is ``FoldableStanza/likeness``; open addressing, nothing is removed.
     private var table: [(key: UInt64, last: Int32)] = []
     /// What joined a record: its pair and the record.
     private var joined: [(pair: UInt64, record: Int32)] = []
@@ -36,30 +37,40 @@ struct StanzaFolder {
     /// - Parameter capacity: the greatest number of stanzas that may come.
     init(capacity: Int) { self.capacity = capacity }
 
-    /// A place in a record for a stanza.
-    struct Join {
-        fileprivate let record: Int32
-        fileprivate let stanza: FoldableStanza
-        /// What the stanza adds to the text of the block: its address and the end of that.
-        var bytes: Int { stanza.valueBytes + 1 }
+    /// Where a stanza goes.
+    struct Place {
+        fileprivate var record = StanzaFolder.none
+        fileprivate var key: UInt64?
+        fileprivate var stanza: FoldableStanza?
+
+        /// In a record of its own, which nothing joins.
+        static let own = Place()
+
+        /// Whether it goes with others that came before it.
+        var joinsRecord: Bool { record != StanzaFolder.none }
+        /// What it adds to the text of the block then: its address and the end of that.
+        var addressBytes: Int { (stanza?.valueBytes ?? 0) + 1 }
     }
 
-    /// The record that the stanza can join; nil where it needs one of its own.
-    mutating func join(for entry: OutboxEntry) -> Join? {
-        guard !records.isEmpty, let key = Self.key(entry.stanza) else { return nil }
+    /// The record that the stanza can join, or one of its own.
+    mutating func place(for entry: OutboxEntry) -> Place {
+        guard let stanza = FoldableStanza(entry.stanza) else { return .own }
+        var place = Place(key: stanza.likeness, stanza: stanza)
+        guard !records.isEmpty, let key = place.key else { return place }
         var candidate = table[slot(key)].last
-        guard candidate != Self.none, let stanza = FoldableStanza(entry.stanza) else { return nil }
         for _ in 0..<Self.reach where candidate != Self.none {
             let index = Int(candidate)
             if records[index].folded.isLike(stanza) {
                 let arrival = records[index].arrival
                 let isOfOneAge = max(arrival, entry.arrival) - min(arrival, entry.arrival) < Self.ageWindow
-                return isOfOneAge && records[index].folded.takes(stanza) && !overtakes(entry.stanza, joining: index)
-                    ? Join(record: candidate, stanza: stanza) : nil
+                if isOfOneAge, records[index].folded.takes(stanza), !overtakes(entry.stanza, joining: index) {
+                    place.record = candidate
+                }
+                return place
             }
             candidate = records[index].previous
         }
-        return nil
+        return place
     }
 
     /// Whether something of the stanza's pair stands in a later record.
@@ -76,18 +87,18 @@ struct StanzaFolder {
         return Int(lastOfPair?[stanza.pairHash] ?? Self.none) > index
     }
 
-    /// Adds a stanza: where `join` says, or as a record of its own.
-    mutating func add(_ entry: OutboxEntry, _ join: Join?) {
+    /// Adds a stanza where ``place(for:)`` said.
+    mutating func add(_ entry: OutboxEntry, _ found: Place) {
         if records.isEmpty { reserve() }
         let place: Int32
-        if let join {
-            place = join.record
-            records[Int(place)].folded.add(join.stanza)
+        if found.joinsRecord, let stanza = found.stanza {
+            place = found.record
+            records[Int(place)].folded.add(stanza)
             joined.append((entry.stanza.pairHash, place))
         } else {
             place = Int32(truncatingIfNeeded: records.count)
             var previous = Self.none
-            if let key = Self.key(entry.stanza) {
+            if let key = found.key {
                 let slot = slot(key)
                 previous = table[slot].last
                 table[slot] = (key, place)
@@ -132,17 +143,8 @@ struct StanzaFolder {
     static func fold(_ entries: [OutboxEntry]) -> OutboxRecords {
         guard entries.count > 1 else { return OutboxRecords(entries) }
         var folder = StanzaFolder(capacity: entries.count)
-        for entry in entries { folder.add(entry, folder.join(for: entry)) }
+        for entry in entries { folder.add(entry, folder.place(for: entry)) }
         return folder.ordered(entries)
-    }
-
-    /// Equal for stanzas of one kind from one bare address; nil for what never shares a record.
-    private static func key(_ stanza: Stanza) -> UInt64? {
-        switch stanza.kind {
-        case .message: stanza.bareFromHash
-        case .presence: stanza.bareFromHash &+ 1
-        case .iq, .other: nil
-        }
     }
 
     /// Where the key is in the table, or can be put.

@@ -97,7 +97,7 @@ final class BridgeProcess {
 
     /// Stanzas that crossed in the record of another, by this run of the process.
     var foldedStanzas: Int {
-        (0..<site.links.count).reduce(0) { $0 + Int(machine.peerSnapshot($1).traffic.foldedStanzas) }
+        (0..<site.links.count).reduce(0) { $0 + Int(machine.peerSnapshot($1).traffic.folded.total) }
     }
 
     // MARK: Turns

@@ -67,6 +67,9 @@ package struct MetricFamily: Equatable, Sendable {
     static let linkText = MetricFamily(
         "link_text_bytes_total", .counter, ["peer"],
         "Bytes of stanzas that were cut into blocks; held against `link_bytes_total` it shows the compression")
+    static let linkFolded = MetricFamily(
+        "link_folded_total", .counter, ["peer", "kind"],
+        "Stanzas that crossed in the record of another, from which they differ in `to` alone")
 
     static let queued = MetricFamily("outbox_stanzas", .gauge, ["peer", "class"], "Stanzas that wait for the link")
     static let queuedBytes = MetricFamily("outbox_bytes", .gauge, ["peer", "class"], "The same in bytes")
@@ -106,7 +109,8 @@ package struct MetricFamily: Equatable, Sendable {
     package static let all: [MetricFamily] = [
         info, uptime, healthy, journalCommits, journalFailures, journalStalled, localStreams, localConnections,
         localRefused, localStanzas, localBytes, localInDoubt, localRepeats, localQueued,
-        localQueuedBytes, localEvents, linkPauses, linkUp, linkSeconds, linkReconnects, linkBytes, linkBlocks, linkStanzas, linkText, queued, queuedBytes, oldest, inFlight,
+        localQueuedBytes, localEvents, linkPauses, linkUp, linkSeconds, linkReconnects, linkBytes, linkBlocks, linkStanzas, linkText,
+        linkFolded, queued, queuedBytes, oldest, inFlight,
         inFlightBytes, acknowledged, linkInDoubt, inbox, inboxBytes, inboxInDoubt, setAside, requests, rooms, superseded,
         expired, bounces, events,
     ]

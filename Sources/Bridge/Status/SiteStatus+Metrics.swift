@@ -54,6 +54,8 @@ extension SiteStatus {
             writer.add(.linkBlocks, [name, "in"], link.blocksReceived)
             writer.add(.linkBlocks, [name, "out"], link.blocksSent)
             writer.add(.linkText, [name], core.traffic.sentText)
+            writer.add(.linkFolded, [name, "message"], core.traffic.folded.messages)
+            writer.add(.linkFolded, [name, "presence"], core.traffic.folded.presences)
             writer.add(.inFlight, [name], core.inFlightStanzas)
             writer.add(.inFlightBytes, [name], core.inFlightBytes)
             writer.add(.acknowledged, [name], core.acknowledgedStanzas)
