@@ -33,25 +33,24 @@ package struct FoldableStanza: Sendable {
         }
     }
 
-    /// How much of a stanza goes into ``likeness``: more would be work that users choose the amount of.
-    private static let comparedBytes = 1_024
-
-    /// Equal for stanzas that differ in `to` alone, and seldom for others; of a long one only the beginning is looked at.
+    /// Equal for stanzas that differ in `to` alone, and seldom for others: made of the sender, the id where that stands in front, and the end.
     package var likeness: UInt64 {
         unsafe stanza.withBytes { bytes in
-            var hash = StableHash()
-            hash.combine(UInt64(stanza.kind.rawValue) << 56 | UInt64(bytes.count - recipient.upperBound))
-            var offset = recipient.upperBound
-            let end = min(bytes.count, offset + Self.comparedBytes)
-            while offset + 8 <= end {
-                unsafe hash.combine(bytes.loadUnaligned(fromByteOffset: offset, as: UInt64.self))
-                offset += 8
+            let start = recipient.upperBound
+            var hash = UInt64(stanza.kind.rawValue) << 56 | UInt64(bytes.count - start)
+            func combine(_ range: Range<Int>) {
+                var offset = range.lowerBound
+                while offset + 8 <= range.upperBound {
+                    let word = unsafe bytes.loadUnaligned(fromByteOffset: offset, as: UInt64.self)
+                    hash = (hash ^ word) &* 0x9E37_79B9_7F4A_7C15
+                    // Else the last bytes of a word would reach the highest bits alone.
+                    hash ^= hash >> 32
+                    offset += 8
+                }
             }
-            while offset < end {
-                unsafe hash.combine(bytes[offset])
-                offset += 1
-            }
-            return hash.value
+            combine(start..<min(bytes.count, start + 96))
+            combine(max(start, bytes.count - 48)..<bytes.count)
+            return hash &* 0xFF51_AFD7_ED55_8CCD
         }
     }
 

@@ -113,9 +113,7 @@ struct StanzaFolder {
     }
 
     private mutating func reserve() {
-        var size = 16
-        while size < 2 * capacity { size *= 2 }
-        table = Array(repeating: (0, Self.none), count: size)
+        table = Array(repeating: (0, Self.none), count: Self.tableSize(capacity))
         records.reserveCapacity(min(capacity, 64))
         places.reserveCapacity(capacity)
     }
@@ -141,10 +139,34 @@ struct StanzaFolder {
 
     /// The stanzas of one block in records.
     static func fold(_ entries: [OutboxEntry]) -> OutboxRecords {
-        guard entries.count > 1 else { return OutboxRecords(entries) }
+        guard hasCopies(entries) else { return OutboxRecords(entries) }
         var folder = StanzaFolder(capacity: entries.count)
         for entry in entries { folder.add(entry, folder.place(for: entry)) }
         return folder.ordered(entries)
+    }
+
+    /// Whether two may be the same but for `to`: most blocks have none such, and then there is nothing more to do.
+    private static func hasCopies(_ entries: [OutboxEntry]) -> Bool {
+        guard entries.count > 1 else { return false }
+        let mask = tableSize(entries.count) - 1
+        var keys = [UInt64](repeating: 0, count: mask + 1)
+        for entry in entries {
+            guard let key = FoldableStanza(entry.stanza)?.likeness else { continue }
+            var slot = Int(truncatingIfNeeded: key >> 32) & mask
+            while keys[slot] != 0 {
+                if keys[slot] == key { return true }
+                slot = (slot + 1) & mask
+            }
+            keys[slot] = key
+        }
+        return false
+    }
+
+    /// A power of two, so that half of the table stays empty.
+    private static func tableSize(_ entries: Int) -> Int {
+        var size = 16
+        while size < 2 * entries { size *= 2 }
+        return size
     }
 
     /// Where the key is in the table, or can be put.
