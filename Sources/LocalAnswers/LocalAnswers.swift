@@ -6,7 +6,7 @@ package import XMPP
 ///
 /// | Request | Known from |
 /// |---|---|
-/// | `disco#info` of a full address | the abilities that its last presence *to this user* announced (XEP-0115), and a result that has their hash |
+/// | `disco#info` of a full address | what its last presence *to this user* announced (XEP-0115), and a result of that hash |
 /// | `vcard-temp` of a bare address | an earlier answer that crossed, not older than its lifetime (XEP-0054) |
 /// | ping of one's own place in a room | what the room said (XEP-0410) |
 ///

@@ -119,10 +119,11 @@ extension SiteStatus.Peer {
             let lookedFor = core.roomJoinsInRepair > 0 ? ", \(core.roomJoinsInRepair) of them looked for after a gap" : ""
             lines.append("  \(core.roomJoins) joins of the peer's users in our rooms\(lookedFor)")
         }
-        if core.answers.discoResults + core.answers.vCards > 0 {
-            let age = core.answers.oldestVCard.map { ", the oldest for \(SiteStatus.span(now - $0))" } ?? ""
+        let answers = core.answers
+        if answers.discoResults + answers.vCards > 0 {
+            let age = answers.oldestVCard.map { ", the oldest for \(SiteStatus.span(now - $0))" } ?? ""
             lines.append(
-                "  known for answering here: abilities of \(core.answers.discoResults) clients, \(core.answers.vCards) vCards\(age)")
+                "  known for answering here: abilities of \(answers.discoResults) clients, \(answers.vCards) vCards\(age)")
         }
         for event in core.events { lines.append("  \(event.count) × \(event.event.rawValue)") }
         return lines
