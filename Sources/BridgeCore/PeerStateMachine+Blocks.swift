@@ -33,10 +33,23 @@ extension PeerStateMachine {
     }
 
     private mutating func heldUntil(now: NIODeadline) -> NIODeadline? {
-        guard !(policy.cutsForUrgency && outbox.hasUrgent), outbox.stanzaCount < policy.batchStanzas, outbox.byteCount < blockText else { return nil }
+        guard !(policy.cutsForUrgency && outbox.hasUrgent), outbox.stanzaCount - waitingCopies.count < policy.batchStanzas,
+            outbox.byteCount < blockText
+        else { return nil }
         let enough: Int? =
             if case .bytes(let bytes, _) = policy.hold { session.textBytes(forBlockBytes: bytes) } else { nil }
         return heldUntil(now: now, enoughBytes: enough)
+    }
+
+    /// Keeps count of what waits and goes with the one before it: it does not fill a block. Never too many are counted; too few
+    /// cut a block early.
+    mutating func noteCopy(_ stanza: Stanza) {
+        guard speaksBlocks, policy.hold != .turn else { return }
+        let likeness = FoldableStanza(stanza)?.likeness
+        if let likeness, likeness == waitingCopies.last, outbox.stanzaCount > waitingCopies.count + 1 {
+            waitingCopies.count += 1
+        }
+        waitingCopies.last = likeness
     }
 
     /// Canonical bytes that fill a block.
@@ -134,6 +147,7 @@ extension PeerStateMachine {
     }
 
     private mutating func giveNumbers(_ records: OutboxRecords, _ lane: Lane, areCut: Bool) -> UInt64 {
+        waitingCopies = (0, nil)
         let number = session.nextNumber(lane)
         sent[lane].number(records, from: number, areCut: areCut)
         for entry in records.entries { counters.sent.add(entry.stanza.kind) }

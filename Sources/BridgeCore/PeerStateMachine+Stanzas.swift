@@ -90,6 +90,7 @@ extension PeerStateMachine {
         case .accepted:
             if isRecorded { journal.put(.outbox, id: outbox.lastID, stanza, time: time) }
             wasEnqueued = true
+            noteCopy(stanza)
             return true
         case .full:
             count(.outboxFull)

@@ -103,6 +103,8 @@ package struct PeerStateMachine: ~Copyable {
 
     // MARK: Blocks
     var session: LinkSession
+    /// How many of those that wait go with another one, and what the last was like.
+    var waitingCopies: (count: Int, last: UInt64?) = (0, nil)
     /// Numbered stanzas, by lane.
     var sent = [SentLane(), SentLane()]
     var contexts = LabelContexts()

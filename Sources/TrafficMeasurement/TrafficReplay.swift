@@ -103,8 +103,6 @@ package final class TrafficReplay {
         for answer in ends[side].takeDelivered() where stanza.isIQRequest && answer.isIQAnswer {
             settled.insert(Self.key(asked: answer.toText, by: answer.fromText, answer.id))
         }
-        let hasCrossed = figure.dropped + figure.refused + figure.answeredLocally + notSent == 0
-        figure.textSent = hasCrossed ? stanza.byteCount : 0
     }
 
     /// What the server wrote together is with the bridge.
