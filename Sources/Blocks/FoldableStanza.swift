@@ -33,7 +33,8 @@ package struct FoldableStanza: Sendable {
         }
     }
 
-    /// Equal for stanzas that differ in `to` alone, and seldom for others: made of the sender, the id where that stands in front, and the end.
+    /// Equal for stanzas that differ in `to` alone, and seldom for others: made of the sender, the id where that stands in
+    /// front, and the end.
     package var likeness: UInt64 {
         unsafe stanza.withBytes { bytes in
             let start = recipient.upperBound

@@ -26,8 +26,8 @@ struct BlockSelection {
     private var isFull = false
     /// How many were passed over since something was taken, the block being full.
     private var passedOver = 0
-    /// So many stanzas behind the end of a full block are looked at for one that joins a record of it. What a server writes for many
-    /// waits beside each other, with little between.
+    /// So many stanzas behind the end of a full block are looked at for one that joins a record of it. What a server writes
+    /// for many waits beside each other, with little between.
     private static let reach = 16
 
     /// - Parameter waiting: how many stanzas may be offered at most.

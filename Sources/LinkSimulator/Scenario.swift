@@ -99,8 +99,8 @@ struct Scenario {
         }
     }
 
-    /// In some runs sites have more people, and much is for many of them. Drawn from a generator of its own, so that other runs stay
-    /// what they were.
+    /// In some runs sites have more people, and much is for many of them. Drawn from a generator of its own, so that other
+    /// runs stay what they were.
     private mutating func makeCrowd() {
         var random = SimulationRandom(seed: jitter)
         guard random.chance(perMille: 300) else { return }

@@ -67,6 +67,20 @@ final class PeerPair {
         }
     }
 
+    /// A local user writes the same to all of the other side, with everything that goes with one turn of its server.
+    func broadcast(_ side: Int) throws {
+        number += 1
+        let from = address(side, Int.random(in: 0..<3, using: &random))
+        for user in 0..<3 where Int.random(in: 0..<5, using: &random) > 0 {
+            let to = address(1 - side, user)
+            expected[side]["\(from) \(to)", default: []].append("\(number)")
+            sides[side].send(try stanza("<message from='\(from)' to='\(to)' id='\(number)'><body>to all</body></message>"))
+        }
+    }
+
+    /// Of both sides, since they started last.
+    var foldedStanzas: UInt64 { sides.reduce(0) { $0 + $1.status.traffic.folded.total } }
+
     // MARK: The link
 
     func connect() {

@@ -74,6 +74,22 @@ import XMPP
         #expect(folded.bytesCompressedStream == plain.bytesCompressedStream)
     }
 
+    @Test func `copies cross in one record and are counted as merged`() throws {
+        var entries: [(site: String, xml: String)] = []
+        for number in 0..<20 {
+            for occupant in 0..<5 {
+                entries.append((site: "b", xml: message(number, from: "room@b.example/n", to: "u\(occupant)@a.example/r")))
+            }
+        }
+        let measured = try Measurement(try recording(entries), try options(batch: 16))
+        #expect(measured.total.merged == 80 && measured.total.stanzasOut == 100)
+        #expect(measured.kinds[.message]?.merged == 80 && measured.total.dropped == 0)
+        // The same with nothing to fold costs as many addresses more.
+        let singles = entries.enumerated().map { (site: $1.site, xml: $1.xml.replacing("text number", with: "text \($0) number")) }
+        let single = try Measurement(try recording(singles), try options(batch: 16))
+        #expect(single.total.merged == 0 && measured.bytesLink * 2 < single.bytesLink)
+    }
+
     @Test func `a recording that is none is refused with its place`() throws {
         for (entries, words) in [
             ([(site: "a", xml: "<message><body>x</body></message>")], "no from or no to"),

@@ -78,7 +78,8 @@ extension SiteStatus.Peer {
             ("batches-sent", .count(link.batchesSent)), ("stanzas-sent", .count(link.stanzasSent)),
             ("stanzas-received", .count(link.stanzasReceived)), ("oversize-received", .count(link.oversizeReceived)),
             ("reconnects", .count(link.reconnects)), ("last-error", .text(link.lastError)),
-            ("text-bytes-in-blocks", .count(core.traffic.sentText)), ("folded", core.traffic.folded.json), ("ratio", ratio.map { .number($0) } ?? .null),
+            ("text-bytes-in-blocks", .count(core.traffic.sentText)), ("folded", core.traffic.folded.json),
+            ("ratio", ratio.map { .number($0) } ?? .null),
             ("session", sessionJSON),
         ])
     }
@@ -111,7 +112,8 @@ extension SiteStatus.Peer {
             lines.append(
                 "  \(core.traffic.sentBlocks) blocks out, \(core.traffic.receivedBlocks) in"
                     + (ratio.map { "; one byte in a block carries \(JSONText.number($0).text) bytes of stanzas" } ?? "")
-                    + (core.traffic.folded.total > 0 ? "; \(core.traffic.folded.total) stanzas crossed in the record of another" : "")
+                    + (core.traffic.folded.total == 0
+                        ? "" : "; \(core.traffic.folded.total) stanzas crossed in the record of another")
                     + (session.remark.map { "; \($0)" } ?? ""))
         }
         lines += queueLines(now: now)
