@@ -75,8 +75,11 @@ import XMPP
         var all: [Stanza] = []
         // As three occupants wrote them, the copies mixed; the presences of those who join are different for each.
         for number in 0..<12 {
-            for (nick, text) in [("a", "one"), ("b", "two"), ("a", "three")] { all.append(try room(text, number, nick: nick, id: text)) }
-            all.append(try presence(from: "ops@conference.ship.example/n\(number)", to: contact(3) + "/r", payload: mucUser))
+            for (nick, text) in [("a", "one"), ("b", "two"), ("a", "three")] {
+                all.append(try room(text, number, nick: nick, id: text))
+            }
+            let nick = "ops@conference.ship.example/n\(number)"
+            all.append(try presence(from: nick, to: contact(3) + "/r", payload: mucUser))
         }
         write(all, to: pair.ship)
         pair.connect()
@@ -93,8 +96,7 @@ import XMPP
     @Test func `a copy does not overtake what its pair sent before`() throws {
         let pair = connected()
         pair.cut()
-        let text = "<body>the same</body>"
-        func copy(_ number: Int) throws -> Stanza { try stanza("<message from='\(romeo)' to='\(contact(number))' id='s'>\(text)</message>") }
+        func copy(_ number: Int) throws -> Stanza { try message("the same", to: contact(number)) }
         func own(_ number: Int, _ text: String) throws -> Stanza { try message(text, to: contact(number), id: text) }
         let all = [try copy(0), try own(1, "before"), try copy(1), try copy(2), try own(2, "after"), try copy(3)]
         write(all, to: pair.ship)
@@ -184,7 +186,8 @@ import XMPP
         peer.run { $0.linkConnected(now: peer.now) }
         let recipients = ["a@ship.example", "mallory@elsewhere.example", "b@ship.example"]
         let folded = OutgoingStanza(
-            stanza: try message("x", from: juliet, to: recipients[0]), recipients: recipients.map { Array($0.utf8) }, ageSeconds: 0)
+            stanza: try message("x", from: juliet, to: recipients[0]), recipients: recipients.map { Array($0.utf8) },
+            ageSeconds: 0)
         let block = far.cut([folded], lane: .normal, firstNumber: far.nextNumber(.normal), now: peer.now)
         peer.run { $0.linkBlockReceived(block, now: peer.now) }
         commitAll(peer)

@@ -64,7 +64,10 @@ import XMPP
 /// Several stanzas under one number.
 @Suite struct SharedNumberTests {
     private func entries(_ ids: ClosedRange<UInt64>) throws -> [OutboxEntry] {
-        try ids.map { OutboxEntry(id: $0, stanza: try message("same", to: "u\($0)@capulet.example"), arrival: 0, isRecorded: true) }
+        try ids.map {
+            let stanza = try message("same", to: "u\($0)@capulet.example")
+            return OutboxEntry(id: $0, stanza: stanza, arrival: 0, isRecorded: true)
+        }
     }
 
     @Test func `what shares a number is cut again together and done together`() throws {
@@ -101,8 +104,9 @@ import XMPP
         let found = try entries(1...4)
         // The first of the record and all of the next number were presence that no row held.
         lane.restore(
-            row: [.init(nil), .init(found[0], sharesNumber: true), .init(found[1], sharesNumber: true), .init(nil), .init(found[2])],
-            from: 20)
+            row: [
+                .init(nil), .init(found[0], sharesNumber: true), .init(found[1], sharesNumber: true), .init(nil), .init(found[2]),
+            ], from: 20)
         #expect(lane.recut { _ in true }.map(\.number) == [20, 20])
         #expect(lane.recut { _ in true }.map(\.number) == [22])
         #expect(lane.acknowledged(through: 22).rows == 20)
