@@ -87,7 +87,7 @@ let package = Package(
         .target(
             name: "LinkSimulator",
             dependencies: [
-                "XMPP", "SeededRandom", "ServerStreams", "Outbox", "Blocks", "BridgeCore", nioCore, deque,
+                "XMPP", "SeededRandom", "ServerStreams", "Outbox", "PresenceCache", "Blocks", "BridgeCore", nioCore, deque,
             ]),
         .executableTarget(name: "skywave-sim", dependencies: ["LinkSimulator", arguments]),
         .executableTarget(

@@ -116,7 +116,8 @@ final class Oracle {
 
     /// What a stanza is to the checks; nil where it is nothing that is followed.
     func key(of stanza: Stanza) -> DeliveryKey? {
-        guard stanza.kind != .presence, let id = stanza.id, let number = record(id, stanza) else { return nil }
+        guard stanza.kind != .presence, let id = SimulatedOrigin.id(of: stanza) ?? stanza.id, let number = record(id, stanza)
+        else { return nil }
         switch (stanza.kind, stanza.type) {
         case (.message, .error), (.iq, .result), (.iq, .error): return .back(number)
         // Reflections of a room keep the id; they come from the room.

@@ -1,6 +1,7 @@
 import Blocks
 import BridgeCore
 import NIOCore
+import PresenceCache
 import ServerStreams
 import XMPP
 
@@ -38,6 +39,8 @@ struct Scenario {
     var hold: HoldPolicy
     var inboxWindow: Int
     var journalsPresence: Bool
+    var foldsIDs = false
+    var cachesPresence = false
     private let jitter: UInt64
 
     init(_ random: inout SimulationRandom) {
@@ -65,6 +68,14 @@ struct Scenario {
         makeActs(&random)
         makeFaults(&random)
         makeCrowd()
+        chooseMemory()
+    }
+
+    /// Whether bridges fold ids and remember presence.
+    private mutating func chooseMemory() {
+        var random = SimulationRandom(seed: ~jitter)
+        foldsIDs = random.chance(perMille: 600)
+        cachesPresence = random.chance(perMille: 600)
     }
 
     private static func quality(_ random: inout SimulationRandom) -> SimulatedLink.Quality {
@@ -160,6 +171,10 @@ struct Scenario {
             policy.isJournaled = true
             policy.iqTimeout = requestTimeout
             policy.messageLifetime = messageLifetime
+            policy.foldsIDs = foldsIDs
+            policy.cachesPresence = cachesPresence
+            policy.spacesPresence = false
+            policy.presence.minimumInterval = .seconds(20)
             setLink(&policy, site.link(place).quality)
             vary(&policy, site.policyVariant)
             return policy
@@ -187,6 +202,7 @@ struct Scenario {
         switch variant {
         case 1: policy.iqTimeout = .seconds(45)
         case 2: policy.maximumRequests = 1_000
+        case 3: policy.foldsIDs.toggle()
         default: break
         }
     }

@@ -147,7 +147,7 @@ final class SimulatedSite {
 
     func reload() {
         guard let process else { return }
-        policyVariant = world.random.below(3)
+        policyVariant = world.random.below(4)
         let policies = configuration().peers
         process.turn { $0.reloaded(policies, now: $1) }
     }

@@ -85,7 +85,7 @@ extension Simulation {
         let to = random.chance(perMille: 500) ? other.bare : other.full
         let xml =
             "<message from='\(user.full)' to='\(to)' type='chat' id='\(id)'><body>\(XMLEscape.text(text))</body>"
-            + "\(marks())</message>"
+            + "\(SimulatedOrigin.xml(id))\(marks())</message>"
         user.site.server.send(
             ServerItem(xml: xml, key: .forward(record)), from: user.site.domains[0], to: other.site.domains[0])
     }
@@ -108,7 +108,7 @@ extension Simulation {
                 let to = goesToBare ? other.bare : other.full
                 let xml =
                     "<message from='\(user.full)' to='\(to)' type='chat' id='\(id)'><body>\(XMLEscape.text(text))</body>"
-                    + "\(marks)</message>"
+                    + "\(SimulatedOrigin.xml(id))\(marks)</message>"
                 user.site.server.send(
                     ServerItem(xml: xml, key: .forward(record)), from: user.site.domains[0], to: site.domains[0])
             }
@@ -139,7 +139,8 @@ extension Simulation {
             number: number, at: now)
         trace.record(now, "request", record, pair, number)
         let xml =
-            "<iq from='\(user.full)' to='\(other.full)' type='get' id='\(id)'><query xmlns='jabber:iq:version'/></iq>"
+            "<iq from='\(user.full)' to='\(other.full)' type='get' id='\(id)'><query xmlns='jabber:iq:version'>"
+            + "\(SimulatedOrigin.xml(id))</query></iq>"
         user.site.server.send(
             ServerItem(xml: xml, key: .forward(record)), from: user.site.domains[0], to: other.site.domains[0])
     }
@@ -195,7 +196,7 @@ extension Simulation {
         }
         say(
             "<message from='\(user.full)' to='\(room.jid)' type='groupchat' id='\(id)'>"
-                + "<body>\(XMLEscape.text(text))</body></message>", from: user, to: room, key: key)
+                + "<body>\(XMLEscape.text(text))</body>\(SimulatedOrigin.xml(id))</message>", from: user, to: room, key: key)
     }
 
     private func say(_ xml: String, from user: SimulatedUser, to room: Room, key: DeliveryKey?) {
