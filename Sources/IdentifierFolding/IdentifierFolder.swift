@@ -43,6 +43,10 @@ package struct IdentifierFolder: ~Copyable {
     package private(set) var counters = IdentifierCounters()
     /// False: ids that are new cross as they are; tokens that were given out keep their meaning.
     package var makesTokens = true
+    /// Whether the ids that rooms of this site give to messages (XEP-0359 `stanza-id`) get tokens too. To be set only
+    /// where the other side cannot read the rooms' archives: what a client remembers of an archive must be known to it
+    /// for longer than tokens are remembered.
+    package var foldsStanzaIDs = false
 
     /// - Parameters:
     ///   - isHighSide: true at one end of the link and false at the other, so that both never make the same token; say,
@@ -128,7 +132,9 @@ package struct IdentifierFolder: ~Copyable {
         at position: IdentifierPosition, of stanza: Stanza, _ sender: inout Outbound, _ now: UInt64
     ) -> IdentifierToken? {
         switch position.kind {
-        case .reference:
+        case .archive where self.foldsStanzaIDs && self.makesTokens && sender.isBroadcast:
+            return self.archiveToken(stanza, stanza.text(in: position.range), &sender, now)
+        case .reference, .archive:
             guard sender.own != nil || sender.everybody != nil else { return nil }
             return self.known(stanza.text(in: position.range), sender, isRequest: false)
         case .acknowledgement:
@@ -168,6 +174,21 @@ package struct IdentifierFolder: ~Copyable {
         if mustFold { self.counters.escaped += 1 }
         return self.makeToken(
             for: id, of: stanza, &sender, toEverybody: sender.isBroadcast, isRequest: false, now: now)
+    }
+
+    /// For the id that a room of this site gave to the message.
+    private mutating func archiveToken(
+        _ stanza: Stanza, _ id: String, _ sender: inout Outbound, _ now: UInt64
+    ) -> IdentifierToken? {
+        if let token = self.known(id, sender, isRequest: false) { return token }
+        // A room that takes over the senders' own ids: those of the other side stay, whatever they name.
+        if self.foreign.contains(stanza.bareFromHash, id) || stanza.hasChild(.delay) { return nil }
+        let looksLikeToken = self.looksLikeOwnToken(id)
+        // A room signs once (XEP-0359 §3.1). Where it lets others sign for it, they get no tokens.
+        let isOnly = self.scan.positions.count { $0.kind == .archive } == 1
+        guard looksLikeToken || (isOnly && self.isWorthFolding(id)) else { return nil }
+        if looksLikeToken { self.counters.escaped += 1 }
+        return self.makeToken(for: id, of: stanza, &sender, toEverybody: true, isRequest: false, now: now)
     }
 
     private mutating func requestToken(
@@ -277,7 +298,7 @@ package struct IdentifierFolder: ~Copyable {
     private mutating func note(_ position: IdentifierPosition, of stanza: Stanza, _ now: UInt64) {
         guard position.range.count >= 8, position.range.count <= Self.maximumCharacters, !stanza.isError else { return }
         switch position.kind {
-        case .reference, .acknowledgement: return
+        case .reference, .acknowledgement, .archive: return
         case .stanza where stanza.kind == .iq:
             guard stanza.isIQRequest else { return }
             let id = stanza.text(in: position.range)

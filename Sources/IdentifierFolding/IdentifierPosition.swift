@@ -9,6 +9,8 @@ struct IdentifierPosition: Equatable {
         case origin
         /// A thread (RFC 6121 §5.2.5) of the stanza itself.
         case thread
+        /// The id that a room gave to the groupchat message (XEP-0359 §3.1): its `by` is the bare `from`.
+        case archive
         /// Names a message that the recipient sent: receipts, markers.
         case acknowledgement
         /// Names a message of either side; also everything inside a forwarded message.
@@ -35,6 +37,9 @@ struct IdentifierScan {
         case container
         /// Has an `id` and is looked into.
         case holder
+        /// Its text is an id.
+        case text
+        case stanzaID
         case signature
     }
 
@@ -48,11 +53,10 @@ struct IdentifierScan {
             (.originID, .origin), (.thread, .thread),
             (.receiptReceived, .acknowledgement), (.markerDisplayed, .acknowledgement),
             (.markerReceived, .acknowledgement), (.markerAcknowledged, .acknowledgement),
-            // Not ours to fold, but what it repeats is translated as everywhere else.
-            (.stanzaID, .reference), (.referencedStanza, .reference),
+            (.stanzaID, .stanzaID), (.referencedStanza, .reference),
             (.replace, .reference), (.reactions, .reference), (.reply, .reference), (.retract, .reference),
             (.moderate, .reference), (.attachTo, .reference), (.applyTo, .holder), (.retracted, .holder),
-            (.forwarded, .container), (.archiveResult, .container),
+            (.forwarded, .container), (.archiveResult, .holder),
             (.xmlSignature, .signature), (.metadataBinding, .signature)
         ]
         var roles = [Role](repeating: .none, count: Int(known.map(\.0.code).max() ?? 0) + 1)
@@ -72,6 +76,8 @@ struct IdentifierScan {
         var reach = 1
         /// Where the children of the last forwarded message stand.
         var inside = 0
+        /// Whether the last child of the stanza asks an archive or is its answer.
+        var isOfArchive = false
         for index in 1..<max(stanza.elementCount, 1) {
             let code = Int(stanza.elementName(at: index).code)
             var role = code < self.roles.count ? self.roles[code] : .none
@@ -81,6 +87,10 @@ struct IdentifierScan {
             }
             let depth = stanza.elementDepth(at: index)
             guard depth <= reach else { continue }
+            if stanza.kind == .iq {
+                if depth == 1 { isOfArchive = ArchivePayload.isOne(stanza, index) }
+                if isOfArchive { role = ArchivePayload.role(stanza, index, depth) }
+            }
             if role == .none, depth > 1 { role = Self.forwardedRole(stanza, index, depth, &inside) }
             reach = role == .container || role == .holder ? depth + 1 : depth
             switch role {
@@ -91,10 +101,21 @@ struct IdentifierScan {
                 self.add(depth == 1 ? .thread : .reference, stanza.textRange(ofElement: index))
             case .acknowledgement:
                 self.add(depth == 1 ? .acknowledgement : .reference, stanza.attributeRange("id", ofElement: index))
+            case .stanzaID:
+                let isOfRoom = depth == 1 && Self.isOfRoom(stanza, index)
+                self.add(isOfRoom ? .archive : .reference, stanza.attributeRange("id", ofElement: index))
             case .reference, .holder: self.add(.reference, stanza.attributeRange("id", ofElement: index))
+            case .text: self.add(.reference, stanza.textRange(ofElement: index))
             }
         }
         return !self.positions.isEmpty
+    }
+
+    private static func isOfRoom(_ stanza: Stanza, _ index: Int) -> Bool {
+        guard stanza.kind == .message, stanza.type == .groupchat,
+            let by = stanza.attributeRange("by", ofElement: index)
+        else { return false }
+        return stanza.fromBareEquals(stanza.text(in: by))
     }
 
     /// Names that only count inside what is forwarded, and have no number.
@@ -110,6 +131,40 @@ struct IdentifierScan {
         // A tombstone as XEP-0424 had it before version 0.4, with an origin-id in it.
         let isTombstone = stanza.element(at: index, isWritten: "retracted", declaring: "urn:xmpp:message-retract:0")
         return isTombstone ? .holder : .none
+    }
+
+    /// What names messages in IQs to and from archives (XEP-0313 §4 and §5, XEP-0059).
+    private enum ArchivePayload {
+        static func isOne(_ stanza: Stanza, _ index: Int) -> Bool {
+            let name = stanza.elementName(at: index)
+            return name == .archiveQuery || name == .archiveFin
+                || stanza.element(at: index, isWritten: "metadata", declaring: "urn:xmpp:mam:2")
+        }
+
+        /// - Parameter index: such a payload, or something inside it; each is looked at where the one around it was.
+        static func role(_ stanza: Stanza, _ index: Int, _ depth: Int) -> Role {
+            func isWritten(_ name: StaticString) -> Bool { stanza.element(at: index, isWritten: name, declaring: nil) }
+            switch depth {
+            case 1: return .container
+            case 2:
+                if stanza.elementName(at: index) == .dataForm { return .container }
+                if stanza.element(at: index, isWritten: "set", declaring: "http://jabber.org/protocol/rsm") {
+                    return .container
+                }
+                return isWritten("start") || isWritten("end") ? .reference : .none
+            case 3:
+                if isWritten("field") { return self.isFieldOfIDs(stanza, index) ? .container : .none }
+                return isWritten("after") || isWritten("before") || isWritten("first") || isWritten("last")
+                    ? .text : .none
+            case 4: return isWritten("value") ? .text : .none
+            default: return .none
+            }
+        }
+
+        private static func isFieldOfIDs(_ stanza: Stanza, _ index: Int) -> Bool {
+            guard let range = stanza.attributeRange("var", ofElement: index) else { return false }
+            return ["ids", "after-id", "before-id"].contains(stanza.text(in: range))
+        }
     }
 
     private mutating func add(_ kind: IdentifierPosition.Kind, _ range: Range<Int>?) {

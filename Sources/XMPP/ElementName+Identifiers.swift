@@ -19,4 +19,9 @@ extension ElementName {
     package static let forwarded = named("forwarded", "urn:xmpp:forward:0")
     /// A result from an archive (XEP-0313).
     package static let archiveResult = named("result", "urn:xmpp:mam:2")
+    /// What asks an archive, and what ends its answer (XEP-0313).
+    package static let archiveQuery = named("query", "urn:xmpp:mam:2")
+    package static let archiveFin = named("fin", "urn:xmpp:mam:2")
+    /// A data form (XEP-0004).
+    package static let dataForm = named("x", "jabber:x:data")
 }

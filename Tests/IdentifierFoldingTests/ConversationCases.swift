@@ -113,8 +113,37 @@ struct ConversationCase: Sendable, CustomTestStringConvertible {
         }
     }
 
+    /// As XEP-0444 and XEP-0461 want it in rooms.
+    @Test(arguments: ConversationCase.all.filter { $0.room != "-" })
+    func `everybody finds what a reference by the room's id names`(_ item: ConversationCase) throws {
+        let world = TestWorld(folding: Set(item.folding.map(String.init)), foldsStanzaIDs: true)
+        let room = "room@rooms.\(item.room).example"
+        world.makeRoom(room, occupants: ConversationCase.users)
+        let receipts = try world.message(
+            from: item.sender, to: room, type: "groupchat", id: Self.original, "<body>hello</body>")
+        let stanzaID = world.lastStanzaID
+        var seen: [String: String] = [:]
+        for receipt in receipts {
+            let id = try #require(receipt.stanza.idIn("stanza-id"))
+            seen[receipt.user] = id
+            // The room's site sees what the room gave; everybody else sees one token for each link that folds.
+            let isFolded = TestWorld.site(receipt.user) != item.room && item.folding.contains(item.room)
+            #expect(isFolded ? isToken(id) && id != receipt.stanza.id : id == stanzaID)
+        }
+        #expect(seen["alice@a.example"] == seen["andy@a.example"] && seen["bob@b.example"] == seen["ben@b.example"])
+        let reference = try #require(ConversationCase.references.first { $0.name == item.reference })
+        let id = try #require(seen[item.actor])
+        let answers = try world.message(
+            from: item.actor, to: room, type: "groupchat", id: "answer-of-the-actor-1",
+            reference.xml.replacing("ID", with: id) + "<body>answer</body>")
+        #expect(answers.count == ConversationCase.users.count)
+        for answer in answers {
+            #expect(answer.stanza.idIn(item.reference) == seen[answer.user], "as \(answer.user) sees it")
+        }
+    }
+
     @Test(arguments: ["a", "b", "c"])
-    func `the room's own ids stay, and so do references to them`(room: String) throws {
+    func `the room's own ids stay where they are not to be folded, and so do references to them`(room: String) throws {
         let world = TestWorld()
         let address = "room@rooms.\(room).example"
         world.makeRoom(address, occupants: ConversationCase.users)

@@ -20,9 +20,14 @@ struct TestJournal {
             switch record {
             case .put(let table, let id, .bytes(let bytes), let time):
                 puts += 1
-                recovered.rows[table, default: []].removeAll { $0.id == id }
-                recovered.rows[table, default: []].append(RecoveredPeer.Row(id: id, payload: bytes, time: time))
-                recovered.rows[table]?.sort { $0.id < $1.id }
+                let row = RecoveredPeer.Row(id: id, payload: bytes, time: time)
+                var rows = recovered.rows.removeValue(forKey: table) ?? []
+                if let place = rows.lastIndex(where: { $0.id <= id }) {
+                    if rows[place].id == id { rows[place] = row } else { rows.insert(row, at: place + 1) }
+                } else {
+                    rows.insert(row, at: 0)
+                }
+                recovered.rows[table] = rows
             case .put(_, _, .stanza, _): preconditionFailure("ids are not kept as stanzas")
             case .remove(let table, let ids): recovered.rows[table]?.removeAll { ids.contains($0.id) }
             case .removeThrough(let table, let id): recovered.rows[table]?.removeAll { $0.id <= id }
@@ -45,17 +50,23 @@ final class FolderEnd {
     private let limits: IdentifierLimits
     private var holder: Holder
     private let folds: Bool
+    private let foldsStanzaIDs: Bool
     private let reader = StanzaReader()
     private var time: UInt64 = 1_000
     var journal = TestJournal()
 
-    init(isHighSide: Bool, folds: Bool = true, limits: IdentifierLimits = .standard, seed: UInt64 = 0x1234_5678) {
+    init(
+        isHighSide: Bool, folds: Bool = true, foldsStanzaIDs: Bool = false, limits: IdentifierLimits = .standard,
+        seed: UInt64 = 0x1234_5678
+    ) {
         self.isHighSide = isHighSide
         self.folds = folds
+        self.foldsStanzaIDs = foldsStanzaIDs
         self.limits = limits
         holder = Holder(
             folder: IdentifierFolder(
                 limits: limits, isHighSide: isHighSide, seed: seed, recovered: RecoveredPeer(needsNewEpoch: true)))
+        holder.folder.foldsStanzaIDs = foldsStanzaIDs
         journal.apply(holder.folder.takeRecords())
     }
 
@@ -65,6 +76,9 @@ final class FolderEnd {
     /// Tokens forgotten since the beginning, restarts included.
     var evicted: UInt64 { evictedBefore + holder.folder.counters.evicted }
     var count: Int { holder.folder.count }
+
+    /// Another profile: whether rooms' ids get new tokens.
+    func set(foldsStanzaIDs: Bool) { holder.folder.foldsStanzaIDs = foldsStanzaIDs }
 
     func outbound(_ stanza: Stanza) throws -> Stanza {
         guard folds else { return stanza }
@@ -100,6 +114,7 @@ final class FolderEnd {
         recovered.needsNewEpoch = needsNewEpoch
         holder = Holder(
             folder: IdentifierFolder(limits: limits, isHighSide: isHighSide, seed: seed, recovered: recovered))
+        holder.folder.foldsStanzaIDs = foldsStanzaIDs
         journal.apply(holder.folder.takeRecords())
     }
 }
@@ -115,6 +130,14 @@ extension Stanza {
             return nil
         }
         return find(root)?.attribute("id")
+    }
+
+    /// The texts of all elements with this name, at any depth.
+    func texts(of name: String) -> [String] {
+        func collect(_ element: Element) -> [String] {
+            element.children.flatMap { ($0.name == name ? [$0.text] : []) + collect($0) }
+        }
+        return collect(root)
     }
 
     var threadText: String? { root.children.first { $0.name == "thread" }?.text }

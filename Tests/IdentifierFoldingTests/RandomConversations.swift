@@ -12,8 +12,11 @@ import XMPP
         var restarts = false
         /// So few tokens that most are forgotten while they are still in use.
         var pressure = false
+        /// Whether the ids that rooms give are folded.
+        var stanzaIDs = false
         var testDescription: String {
             "seed \(seed), folding \(folding)\(restarts ? ", restarts" : "")\(pressure ? ", few tokens" : "")"
+                + (stanzaIDs ? ", rooms' ids too" : "")
         }
     }
 
@@ -24,7 +27,7 @@ import XMPP
                 settings.append(
                     Setting(
                         seed: UInt64(index * 4 + variant + 1), folding: folding, restarts: variant & 1 != 0,
-                        pressure: variant & 2 != 0))
+                        pressure: variant & 2 != 0, stanzaIDs: [1, 3, 4].contains(index)))
             }
         }
         return settings
@@ -37,6 +40,7 @@ import XMPP
         #expect(town.wrong.isEmpty, "\(town.wrong.prefix(3))")
         if !setting.pressure { #expect(town.unknown == 0) }
         #expect(town.references > 300 && town.crossings > 500)
+        #expect(town.archiveReferences > 100 && town.archiveReads > 10)
         if setting.pressure {
             #expect(town.evicted > 50, "there was no pressure")
             #expect(town.unknown * 2 < town.references)
@@ -81,17 +85,26 @@ private struct Town {
     /// The threads that a user knows in a conversation; its id is left empty.
     private var threadsIn: [Known: [(name: String, number: Int)]] = [:]
     private var tokensSeen: [String] = ["00000000"]
+    /// The ids that the rooms themselves gave, by message.
+    private var archive: [Int: String] = [:]
+    /// As `known` and `ids`, for the ids that rooms gave.
+    private var knownArchived: [Known: Int] = [:]
+    private var archivedIDs: [String: [Int: String]] = [:]
 
     private(set) var wrong: [String] = []
     private(set) var unknown = 0
     private(set) var references = 0
+    /// Those by the id that the room gave.
+    private(set) var archiveReferences = 0
+    /// Answers of archives and pieces of history.
+    private(set) var archiveReads = 0
     private(set) var crossings = 0
 
     init(setting: RandomConversations.Setting) {
         self.setting = setting
         random = SeededGenerator(seed: setting.seed)
         world = TestWorld(
-            folding: Set(setting.folding.map(String.init)),
+            folding: Set(setting.folding.map(String.init)), foldsStanzaIDs: setting.stanzaIDs,
             limits: setting.pressure ? IdentifierLimits(tokens: 60, tokensPerOwner: 25, foreign: 40) : .standard)
         for room in Self.rooms { world.makeRoom(room, occupants: Self.users) }
     }
@@ -128,7 +141,8 @@ private struct Town {
         }
         switch Int.random(in: 0..<10, using: &random) {
         case 0: try ask()
-        case 1...4: try write(about: nil)
+        case 1: try askArchive()
+        case 2...4: try write(about: nil)
         default:
             let recent = messages.suffix(30).filter { !Self.hostile.contains($0.author) }
             guard let message = recent.randomElement(using: &random) else { return try write(about: nil) }
@@ -144,6 +158,7 @@ private struct Town {
         let conversation: String
         var content = "<body>\(serial) \(target?.serial ?? 0)</body>"
         var element: String?
+        var isByArchive = false
         if let target {
             author = target.readers.filter { !Self.hostile.contains($0) }.randomElement(using: &random) ?? target.author
             conversation =
@@ -151,9 +166,11 @@ private struct Town {
                 ? (author == target.author ? target.readers.first { $0 != author } ?? "" : target.author)
                 : target.conversation
             let fitting = ConversationCase.references.filter { author == target.author ? $0.byAuthor : $0.byOthers }
-            guard let reference = fitting.randomElement(using: &random), let id = ids[author]?[target.serial] else {
-                return
-            }
+            let archived = archivedIDs[author]?[target.serial]
+            isByArchive = archived != nil && Bool.random(using: &random)
+            guard let reference = fitting.randomElement(using: &random),
+                let id = isByArchive ? archived : ids[author]?[target.serial]
+            else { return }
             element = reference.name
             content += reference.xml.replacing("ID", with: id)
         } else {
@@ -169,10 +186,16 @@ private struct Town {
         if let thread { content += "<thread>\(thread.name)</thread>" }
         let receipts = try world.message(
             from: author, to: conversation, type: isRoom ? "groupchat" : "chat", id: id, content)
+        if isRoom { archive[serial] = world.lastStanzaID }
         learn(serial, author, isRoom ? conversation : "-" + conversation, id, isHostile: Self.hostile.contains(author))
         for receipt in receipts {
             crossings += receipt.crossed ? 1 : 0
-            read(receipt, serial, author, isRoom ? conversation : "-" + author, element, target?.serial, thread?.number)
+            let place = isRoom ? conversation : "-" + author
+            read(receipt, serial, author, place, thread?.number)
+            if isRoom { learnArchived(serial, receipt.user, place, receipt.stanza.idIn("stanza-id")) }
+            if let element, let target {
+                follow(receipt, serial, place, element, to: target.serial, isByArchive: isByArchive)
+            }
         }
         messages.append(
             Message(
@@ -206,8 +229,7 @@ private struct Town {
     }
 
     private mutating func read(
-        _ receipt: TestWorld.Receipt, _ serial: Int, _ author: String, _ conversation: String, _ element: String?,
-        _ target: Int?, _ thread: Int?
+        _ receipt: TestWorld.Receipt, _ serial: Int, _ author: String, _ conversation: String, _ thread: Int?
     ) {
         let (user, stanza) = (receipt.user, receipt.stanza)
         let id = stanza.id ?? ""
@@ -220,21 +242,99 @@ private struct Town {
             learn(serial, user, conversation, id, isHostile: Self.hostile.contains(author))
         }
         if let origin = stanza.idIn("origin-id"), origin != id { wrong.append("\(user): origin-id \(origin) of \(id)") }
-        if let element, let target, ids[user]?[target] != nil, !Self.hostile.contains(user) {
-            references += 1
-            let named = stanza.idIn(element) ?? ""
-            switch known[Known(user: user, conversation: conversation, id: named)] {
-            case target?: break
-            case nil: unknown += 1
-            case let other?: wrong.append("\(user) took \(other) for \(target) in \(serial)")
-            }
-        }
         guard let thread, let name = stanza.threadText else { return }
         let key = Known(user: user, conversation: conversation, id: name)
         if let other = threads[key], other != thread {
             wrong.append("\(user): thread \(name) is \(other) and \(thread)")
         }
         note(thread, key)
+    }
+
+    /// Looks up what a reference names.
+    private mutating func follow(
+        _ receipt: TestWorld.Receipt, _ serial: Int, _ conversation: String, _ element: String, to target: Int,
+        isByArchive: Bool
+    ) {
+        let user = receipt.user
+        guard (isByArchive ? archivedIDs : ids)[user]?[target] != nil, !Self.hostile.contains(user) else { return }
+        references += 1
+        archiveReferences += isByArchive ? 1 : 0
+        let key = Known(user: user, conversation: conversation, id: receipt.stanza.idIn(element) ?? "")
+        switch isByArchive ? knownArchived[key] : known[key] {
+        case target?: break
+        case nil: unknown += 1
+        case let other?: wrong.append("\(user) took \(other) for \(target) in \(serial)")
+        }
+    }
+
+    /// A client learns under which id a room has a message. No other message of the room may have that.
+    private mutating func learnArchived(_ serial: Int, _ user: String, _ conversation: String, _ id: String?) {
+        guard let id else { return wrong.append("\(user) got \(serial) without the room's id") }
+        let key = Known(user: user, conversation: conversation, id: id)
+        if knownArchived.updateValue(serial, forKey: key) != nil { wrong.append("\(user) has \(id) twice") }
+        if let other = known[key], !Self.hostile.contains(messages.first { $0.serial == other }?.author ?? "") {
+            wrong.append("\(user) has \(other) as \(id), which the room calls \(serial)")
+        }
+        let isAtHome = TestWorld.site(user) == TestWorld.site(conversation)
+        let isFolded = !isAtHome && setting.stanzaIDs && setting.folding.contains(TestWorld.site(conversation))
+        if isFolded != isToken(id) || (!isFolded && id != archive[serial]) {
+            wrong.append("\(user) got \(serial) as \(id) from the room")
+        }
+        archivedIDs[user, default: [:]][serial] = id
+        if isToken(id) { tokensSeen.append(id) }
+    }
+
+    /// Somebody asks a room for what came after a message, and gets that message as the archive and the history have it.
+    private mutating func askArchive() throws {
+        let user = Self.users.filter { !Self.hostile.contains($0) }.randomElement(using: &random) ?? ""
+        let recent = messages.suffix(60).filter {
+            $0.conversation != "-" && TestWorld.site($0.conversation) != TestWorld.site(user)
+        }
+        guard let message = recent.randomElement(using: &random), let id = archivedIDs[user]?[message.serial],
+            let original = archive[message.serial]
+        else { return }
+        archiveReads += 1
+        let room = message.conversation
+        let names = [
+            "<set xmlns='http://jabber.org/protocol/rsm'><after>\(id)</after></set>",
+            "<x xmlns='jabber:x:data' type='submit'><field var='ids'><value>\(id)</value></field></x>"
+        ]
+        let name = names.randomElement(using: &random) ?? ""
+        let asked = try world.send(
+            "<iq from='\(user)/r' to='\(room)' type='set' id='q'><query xmlns='urn:xmpp:mam:2'>\(name)</query></iq>",
+            from: user, to: room)
+        check(asked.texts(of: name.hasPrefix("<set") ? "after" : "value"), are: original, or: id, "the archive")
+
+        let copy = "<stanza-id xmlns='urn:xmpp:sid:0' by='\(room)' id='\(original)'/>"
+        let delay = "<delay xmlns='urn:xmpp:delay' stamp='2024-01-01T00:00:00Z'/>"
+        let result = try world.send(
+            """
+            <message from='\(room)' to='\(user)/r'><result xmlns='urn:xmpp:mam:2' id='\(original)'>\
+            <forwarded xmlns='urn:xmpp:forward:0'>\(delay)<message xmlns='jabber:client' from='\(room)/x'>\(copy)</message>\
+            </forwarded></result></message>
+            """, from: room, to: user)
+        check([result.idIn("result"), result.idIn("stanza-id")], are: id, or: original, user)
+        let history = try world.send(
+            "<message from='\(room)/x' to='\(user)/r' type='groupchat'>\(copy)\(delay)</message>", from: room,
+            to: user)
+        check([history.idIn("stanza-id")], are: id, or: original, user)
+        let end = try world.send(
+            """
+            <iq from='\(room)' to='\(user)/r' type='result' id='q'><fin xmlns='urn:xmpp:mam:2'>\
+            <set xmlns='http://jabber.org/protocol/rsm'><first>\(original)</first><last>\(original)</last></set></fin></iq>
+            """, from: room, to: user)
+        check(end.texts(of: "first") + end.texts(of: "last"), are: id, or: original, user)
+    }
+
+    /// - Parameter forgotten: what it is where the token was forgotten meanwhile.
+    private mutating func check(_ ids: [String?], are id: String, or forgotten: String, _ reader: String) {
+        references += 1
+        if ids.allSatisfy({ $0 == id }) { return }
+        if setting.pressure, ids.allSatisfy({ $0 == forgotten }) {
+            unknown += 1
+        } else {
+            wrong.append("\(reader) got \(ids) instead of \(id)")
+        }
     }
 
     private mutating func note(_ thread: Int, _ key: Known) {

@@ -15,17 +15,21 @@ final class TestWorld {
     private var ends: [String: FolderEnd] = [:]
     /// Bare addresses of occupants with their nicks, by room.
     private var rooms: [String: [(user: String, nick: String)]] = [:]
+    /// How many messages rooms have sent out.
     private var stanzaIDs = 0
     /// Called with everything that is on a link.
     var onLink: (_ from: String, _ to: String, Stanza) -> Void = { _, _, _ in }
 
+    /// The id that a room gave to the last groupchat message, as the room knows it.
+    var lastStanzaID: String { "archive-of-the-room-\(stanzaIDs)" }
+
     /// - Parameter folding: the sites whose bridges fold.
-    init(folding: Set<String> = ["a", "b", "c"], limits: IdentifierLimits = .standard) {
+    init(folding: Set<String> = ["a", "b", "c"], foldsStanzaIDs: Bool = false, limits: IdentifierLimits = .standard) {
         for (index, from) in Self.sites.enumerated() {
-            for to in Self.sites where to != from {
+            for (peer, to) in Self.sites.enumerated() where to != from {
                 ends[from + to] = FolderEnd(
-                    isHighSide: from > to, folds: folding.contains(from), limits: limits,
-                    seed: UInt64(index) &* 0x1357_9BDF_0246)
+                    isHighSide: from > to, folds: folding.contains(from), foldsStanzaIDs: foldsStanzaIDs,
+                    limits: limits, seed: UInt64(index * Self.sites.count + peer) &* 0x1357_9BDF_0246)
             }
         }
     }
@@ -69,7 +73,7 @@ final class TestWorld {
         let nick = occupants.first { $0.user == user }?.nick ?? "?"
         if type == "groupchat" {
             stanzaIDs += 1
-            let copy = "<stanza-id xmlns='urn:xmpp:sid:0' by='\(target)' id='archive-of-the-room-\(stanzaIDs)'/>"
+            let copy = "<stanza-id xmlns='urn:xmpp:sid:0' by='\(target)' id='\(lastStanzaID)'/>"
             return try occupants.map { occupant in
                 try relay(arrived, from: "\(target)/\(nick)", room: target, to: occupant.user, adding: copy)
             }
