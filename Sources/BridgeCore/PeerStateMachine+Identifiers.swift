@@ -1,6 +1,7 @@
 import IdentifierFolding
 import NIOCore
 import Outbox
+import Profiles
 import XMPP
 
 // Id folding: what waits for the link has tokens in the place of ids, everything on this side of the outbox has originals.
@@ -44,7 +45,28 @@ extension PeerStateMachine {
         let far = policy.remoteDomains.first?.description ?? ""
         var folder = IdentifierFolder(
             isHighSide: own > far, seed: random, recovered: policy.isJournaled ? recovered : RecoveredPeer())
-        folder.makesTokens = policy.foldsIDs
+        rulesChanged(&folder, policy)
         return folder
+    }
+
+    static func rulesChanged(_ folder: inout IdentifierFolder, _ policy: PeerPolicy) {
+        folder.makesTokens = policy.foldsIDs
+        folder.foldsStanzaIDs = policy.foldsIDs && refusesArchives(policy)
+    }
+
+    /// Whether nobody asks archives over this link, as long as both sides have this profile: then ids of rooms are no places in an
+    /// archive that somebody might remember for weeks.
+    private static func refusesArchives(_ policy: PeerPolicy) -> Bool {
+        guard let profile = policy.profile, let own = policy.localDomains.first, let far = policy.remoteDomains.first else {
+            return false
+        }
+        var writer = StanzaWriter()
+        writer.start(
+            "iq", XMLNamespace.server,
+            [("to", "room@\(far.description.replacing("*.", with: ""))"), ("from", "user@\(own)/r"), ("type", "set"), ("id", "q")])
+        writer.start("query", "urn:xmpp:mam:2")
+        writer.end()
+        guard case .refuse = profile.apply(writer.finish(), direction: .out) else { return false }
+        return true
     }
 }

@@ -304,7 +304,7 @@ package struct PeerStateMachine: ~Copyable {
         policy.remoteDomains = self.policy.remoteDomains
         if policy.profile !== self.policy.profile { answers.rulesChanged(Self.answerSubjects(policy.profile)) }
         self.policy = policy
-        identifiers.makesTokens = policy.foldsIDs
+        Self.rulesChanged(&identifiers, policy)
         presence.policy = policy.presence
         outbox.limitsChanged(policy.outboxLimits)
         inbox.window = policy.inboxWindow

@@ -56,6 +56,7 @@ package final class TrafficReplay {
             policy.cutsForUrgency = false
             policy.matchesAnswers = false
             policy.linkSession.level = Int32(options.profile?.block.level ?? 6)
+            policy.linkSession.dictionary = .standard
             policy.linkSession.acknowledgementDelay = .milliseconds(1)
             // Recordings have gaps and end in the middle; nothing must expire meanwhile.
             policy.iqTimeout = .hours(24 * 365)

@@ -91,7 +91,7 @@ extension PeerPolicy {
             linkSession.paddingMultiple = max(1, peer.block.padTo)
             linkSession.limits.stanzaBytes = peer.transport.stanzaBytes
             linkSession.deadAfter = peer.transport.deadAfter
-            linkSession.dictionary = dictionary
+            linkSession.dictionary = dictionary ?? .standard
             linkSession.profile = UInt32(truncatingIfNeeded: StableHash.of(peer.profile.name))
         }
     }
