@@ -38,7 +38,7 @@ struct PhraseScan {
         switch byte {
         case TextMark.recipient, TextMark.value, TextMark.lastID, TextMark.recentID, TextMark.uuid,
             TextMark.capitalUUID, TextMark.hexadecimal, TextMark.capitalHexadecimal, TextMark.base64URL,
-            TextMark.base64:
+            TextMark.base64, TextMark.nearID, TextMark.nextLowerID, TextMark.nextUpperID:
             true
         default: TextMark.isLiteral(byte)
         }

@@ -6,6 +6,7 @@ struct TextExpander {
     private var phrases: [Int: [UInt8]] = [:]
     private var recent: [[UInt8]] = []
     private var nextRecent = 0
+    private var serial = SerialIDs()
     private(set) var lists = RecipientLists()
 
     /// The block that is being read.
@@ -94,7 +95,8 @@ struct TextExpander {
                 try expand(phrase[...], into: &output, recipient: &recipient, isPhrase: true)
             case TextMark.define:
                 try expand(try definition()[...], into: &output, recipient: &recipient, isPhrase: true)
-            case TextMark.uuid, TextMark.capitalUUID, TextMark.lastID, TextMark.recentID:
+            case TextMark.uuid, TextMark.capitalUUID, TextMark.lastID, TextMark.recentID, TextMark.nearID,
+                TextMark.nextLowerID, TextMark.nextUpperID:
                 try expand([mark], into: &output, recipient: &recipient, isPhrase: false)
             case TextMark.hexadecimal, TextMark.capitalHexadecimal, TextMark.base64URL, TextMark.base64:
                 try expand([mark, try byte()], into: &output, recipient: &recipient, isPhrase: false)
@@ -139,6 +141,8 @@ struct TextExpander {
                 output.append(contentsOf: try literal(atMost: 524_288))
             case TextMark.lastID: output.append(contentsOf: try recentID(0))
             case TextMark.recentID: output.append(contentsOf: try recentID(Int(try rawBytes(1).first ?? 0)))
+            case TextMark.nearID: try appendSerialID(serial.near(try rawBytes(1).first ?? 0), to: &output)
+            case TextMark.nextLowerID, TextMark.nextUpperID: try appendSerialID(serial.next(mark), to: &output)
             case TextMark.uuid, TextMark.capitalUUID: try appendID(mark, 16, to: &output)
             case TextMark.hexadecimal, TextMark.capitalHexadecimal, TextMark.base64URL, TextMark.base64:
                 guard index < phrase.endIndex, phrase[index] > 0x20, phrase[index] <= 0x20 + 96 else {
@@ -160,9 +164,22 @@ struct TextExpander {
     }
 
     private mutating func appendID(_ mark: UInt8, _ count: Int, to output: inout [UInt8]) throws(BlockError) {
+        let bytes = try rawBytes(count)
+        if RawID.Kind(mark: mark, count: count) == SerialIDs.kind { serial.remember(SerialIDs.number(bytes)) }
+        append(bytes, mark, to: &output)
+    }
+
+    private mutating func appendSerialID(_ number: UInt32?, to output: inout [UInt8]) throws(BlockError) {
+        guard let number else { throw .malformed("an id that follows none") }
+        serial.remember(number)
+        append(SerialIDs.bytes(number), SerialIDs.kind.mark, to: &output)
+    }
+
+    /// Appends an id and remembers it.
+    private mutating func append(_ bytes: ArraySlice<UInt8>, _ mark: UInt8, to output: inout [UInt8]) {
         var id: [UInt8] = []
         id.reserveCapacity(ContextLimits.recentIDBytes)
-        RawID.unpack(try rawBytes(count), mark, into: &id)
+        RawID.unpack(bytes, mark, into: &id)
         output.append(contentsOf: id)
         guard id.count <= ContextLimits.recentIDBytes else { return }
         if recent.count < ContextLimits.recentIDs {

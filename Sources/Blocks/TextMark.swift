@@ -30,6 +30,11 @@ enum TextMark {
     static let capitalHexadecimal: UInt8 = 0x15
     static let base64URL: UInt8 = 0x16
     static let base64: UInt8 = 0x17
+    /// Ids near the last one of eight digits, and those that follow it; see ``SerialIDs``. The first is a list's mark too: a
+    /// list stands in no stanza.
+    static let nearID: UInt8 = 0x18
+    static let nextLowerID: UInt8 = 0x1E
+    static let nextUpperID: UInt8 = 0x1F
 
     /// References to phrases: one of these and a byte from 0x20 on.
     static let firstReference: UInt8 = 0x10

@@ -16,6 +16,7 @@ struct TextWriter {
     private var start: Int
     private var phrases: PhraseTable
     private var recent = RecentIDs()
+    private var serial = SerialIDs()
 
     /// The markup between two pieces of character data, ids replaced by marks.
     private var run: [UInt8] = []
@@ -215,8 +216,14 @@ struct TextWriter {
             run.append(age == 0 ? TextMark.lastID : TextMark.recentID)
             if age > 0 { raw.append(UInt8(truncatingIfNeeded: age)) }
         } else if let kind = unsafe RawID.pack(id, into: &raw) {
-            run.append(kind.mark)
-            if let length = kind.lengthByte { run.append(length) }
+            if kind == SerialIDs.kind, let (mark, distance) = serial.note(SerialIDs.number(raw.suffix(kind.count))) {
+                raw.removeLast(kind.count)
+                run.append(mark)
+                if let distance { raw.append(distance) }
+            } else {
+                run.append(kind.mark)
+                if let length = kind.lengthByte { run.append(length) }
+            }
             unsafe recent.remember(id)
         } else {
             values.append((run.count, range))

@@ -168,6 +168,16 @@ enum LinkProtocolExamples {
         #expect(try decode("text-ids", raw: "raw-ids") == [.stanzas([message], ageSeconds: 0)])
     }
 
+    @Test func `ids that count`() throws {
+        let ids = ["r": "80000041", "s": "0a0b0d00", "t": "80000042", "u": "0a0b0d03", "v": "80000041", "w": "80000040"]
+        let content = ids.sorted { $0.key < $1.key }.map { "<\($0.key) xmlns='u:i' id='\($0.value)'/>" }.joined()
+        let message = try stanza("<message to='b@y.example' id='0a0b0cff'>\(content)</message>")
+        let (text, raw) = written { $0.append(message, ageSeconds: 0) }
+        check("text-serial-ids", text)
+        check("raw-serial-ids", raw)
+        #expect(try decode("text-serial-ids", raw: "raw-serial-ids") == [.stanzas([message], ageSeconds: 0)])
+    }
+
     @Test func `lists`() throws {
         let presence = try stanza("<presence to='x@y.example'/>")
         let groups = [["a", "b", "c"], ["a", "b", "c"], ["b", "c", "d"]]
@@ -249,7 +259,8 @@ enum LinkProtocolExamples {
     @Test func `every example is checked`() {
         let checked =
             Array(LinkProtocolExamples.headers.keys) + [
-                "integer-300", "history-hash", "text-stanzas", "text-phrases", "text-ids", "raw-ids", "text-lists", "text-parts", "body-padded",
+                "integer-300", "history-hash", "text-stanzas", "text-phrases", "text-ids", "raw-ids", "text-serial-ids",
+                "raw-serial-ids", "text-lists", "text-parts", "body-padded",
                 "opening-first-contact", "whole-block",
             ]
         #expect(Set(LinkProtocolExamples.examples.keys) == Set(checked))

@@ -171,7 +171,7 @@ enum BlockReaderProperties {
 
         init() {
             let xml = "<message to='b@y.example' from='a@x.example/r' type='chat' id='00112233-4455-4677-8899-aabbccddeeff'>"
-                + "<body>hi</body><x xmlns='u:x' id='v'/></message>"
+                + "<body>hi</body><x xmlns='u:x' id='v'/><y xmlns='u:y' id='00000041'/><z xmlns='u:z' id='ffffffff'/></message>"
             guard let stanza = try? StanzaReader(limits: .link).read(ByteBuffer(string: xml)) else { return }
             var encoder = BodyEncoder(level: 1, history: ByteBuffer())
             for _ in 0..<3 { encoder.append(stanza, ageSeconds: 0) }
