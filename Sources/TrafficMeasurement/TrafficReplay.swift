@@ -32,6 +32,7 @@ package final class TrafficReplay {
     private var settled: Set<String> = []
     private var figures: [StanzaKind: KindFigures] = [:]
     private var bytesLink = 0
+    private var ids = SeenIDs()
 
     /// - Parameters:
     ///   - domains: of each site, as they stand in the recording.
@@ -71,7 +72,8 @@ package final class TrafficReplay {
 
     /// The next stanza of the recording.
     package func add(_ measured: MeasuredStanza) {
-        let stanza = measured.stanza
+        let recorded = measured.stanza
+        let stanza = ids.asSeen(recorded)
         let side = measured.side
         if open?.side != side || open?.copies.addIfLike(stanza) != true {
             endTurn()
@@ -79,7 +81,7 @@ package final class TrafficReplay {
         }
         var figure = KindFigures()
         defer { figures[stanza.kind, default: KindFigures()] += figure }
-        if stanza.isIQAnswer, settled.remove(Self.key(asked: stanza.toText, by: stanza.fromText, stanza.id)) != nil {
+        if stanza.isIQAnswer, settled.remove(Self.key(asked: recorded.toText, by: recorded.fromText, recorded.id)) != nil {
             figure.answersTakenOut = 1
             return
         }
@@ -104,6 +106,7 @@ package final class TrafficReplay {
         for answer in ends[side].takeDelivered() where stanza.isIQRequest && answer.isIQAnswer {
             settled.insert(Self.key(asked: answer.toText, by: answer.fromText, answer.id))
         }
+        if figure.dropped + figure.refused + figure.answeredLocally == 0 { ids.crossed(recorded) }
     }
 
     /// What the server wrote together is with the bridge.
@@ -172,6 +175,7 @@ package final class TrafficReplay {
         // The copies of one record come one after the other.
         var record: FoldedRecord?
         for stanza in ends[side].takeDelivered() {
+            ids.delivered(stanza)
             let isCopy = record?.addIfLike(stanza) ?? false
             if !isCopy { record = FoldedRecord(stanza) }
             let bytes = isCopy ? (FoldableStanza(stanza)?.valueBytes ?? 0) + 1 : stanza.byteCount
