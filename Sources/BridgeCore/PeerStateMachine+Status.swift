@@ -68,6 +68,9 @@ extension PeerStateMachine {
         return true
     }
 
+    /// The id of what was added to the queue last; 0 for nothing.
+    package var lastOutboxID: UInt64 { outbox.lastID }
+
     /// The stanza with this id, waiting or in flight: for an operator who asks for its content.
     package mutating func queuedStanza(_ outboxID: UInt64) -> Stanza? {
         for lane in Lane.allCases {

@@ -25,9 +25,13 @@ final class ReplayEnd {
     }
 
     /// A stanza that its server wrote; more of what the server wrote with it may come before ``turnEnded(now:)``.
-    func sent(_ stanza: Stanza, now: NIODeadline) {
+    ///
+    /// - Returns: the stanza as it waits for the link, nil where it does not.
+    func sent(_ stanza: Stanza, now: NIODeadline) -> Stanza? {
+        let last = machine.lastOutboxID
         machine.localStanzaReceived(stanza, receipt: nil, isTurnOpen: true, now: now)
         draw(now)
+        return machine.lastOutboxID == last ? nil : machine.queuedStanza(machine.lastOutboxID)
     }
 
     func turnEnded(now: NIODeadline) {

@@ -6,8 +6,8 @@ import XMPP
 struct SeenIDs {
     /// By whom it was seen (bare address) and the recorded id.
     private var seen: [String: [Substring: Substring]] = [:]
-    /// Recorded ids of what is under way, by sender and recipient; per pair the order is kept.
-    private var underWay: [String: [[String?]]] = [:]
+    /// Ids that somebody (bare address) made.
+    private var own: [String: Set<String>] = [:]
     private let reader = StanzaReader()
 
     /// The stanza as it would have been sent by somebody who saw tokens.
@@ -35,27 +35,24 @@ struct SeenIDs {
         } catch { return stanza }
     }
 
-    /// It went to the link.
+    /// It waits for the link.
     ///
-    /// - Parameter recorded: as it stands in the recording.
-    mutating func crossed(_ recorded: Stanza) {
+    /// - Parameters:
+    ///   - recorded: as it stands in the recording.
+    ///   - queued: as it crosses. A block may bring it later than the recorded answer to it comes, so it is not asked what was
+    ///     delivered.
+    mutating func crossed(_ recorded: Stanza, as queued: Stanza) {
         guard recorded.kind != .presence else { return }
-        underWay[Self.pair(recorded), default: []].append(Self.ids(recorded))
-    }
-
-    mutating func delivered(_ stanza: Stanza) {
-        let pair = Self.pair(stanza)
-        guard stanza.kind != .presence, let waiting = underWay[pair]?.first else { return }
-        underWay[pair]?.removeFirst()
-        let ids = Self.ids(stanza)
-        let recipient = Self.bare(stanza.toText)
-        for (old, new) in zip(waiting, ids) {
+        let sender = Self.bare(recorded.fromText)
+        let recipient = Self.bare(recorded.toText)
+        for (old, new) in zip(Self.ids(recorded), Self.ids(queued)) {
             guard let old, let new else { continue }
-            seen[recipient, default: [:]][old[...]] = old == new ? nil : new[...]
+            if seen[sender]?[old[...]] == nil { own[sender, default: []].insert(old) }
+            // Whoever sent an id sees it as he wrote it.
+            guard old != new, own[recipient]?.contains(old) != true else { continue }
+            seen[recipient, default: [:]][old[...]] = new[...]
         }
     }
-
-    private static func pair(_ stanza: Stanza) -> String { "\(stanza.kind) \(stanza.fromText) \(stanza.toText)" }
 
     private static func bare(_ address: String) -> String { String(address.prefix { $0 != "/" }) }
 

@@ -93,7 +93,7 @@ package final class TrafficReplay {
         figure.bytesIn = measured.written.count
         figure.bytesCompressedStream = compressed.add(measured.written, side: side)
         let before = ends[side].status
-        ends[side].sent(stanza, now: now)
+        let queued = ends[side].sent(stanza, now: now)
         let after = ends[side].status
         func grown(_ event: PeerEvent) -> Int { Int(after.count(of: event) - before.count(of: event)) }
         figure.dropped = grown(.profileDropped) + grown(.profileDroppedFromRoom) + grown(.spoofedElement)
@@ -106,7 +106,7 @@ package final class TrafficReplay {
         for answer in ends[side].takeDelivered() where stanza.isIQRequest && answer.isIQAnswer {
             settled.insert(Self.key(asked: answer.toText, by: answer.fromText, answer.id))
         }
-        if figure.dropped + figure.refused + figure.answeredLocally == 0 { ids.crossed(recorded) }
+        if let queued { ids.crossed(recorded, as: queued) }
     }
 
     /// What the server wrote together is with the bridge.
@@ -175,7 +175,6 @@ package final class TrafficReplay {
         // The copies of one record come one after the other.
         var record: FoldedRecord?
         for stanza in ends[side].takeDelivered() {
-            ids.delivered(stanza)
             let isCopy = record?.addIfLike(stanza) ?? false
             if !isCopy { record = FoldedRecord(stanza) }
             let bytes = isCopy ? (FoldableStanza(stanza)?.valueBytes ?? 0) + 1 : stanza.byteCount
