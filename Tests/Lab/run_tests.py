@@ -1,6 +1,6 @@
-"""Builds the tests, runs them in two phases and counts what happened; then a few rounds of the soak.
+"""Builds the tests, runs them in phases and counts what happened; then a few rounds of the soak.
 
-The unit tests run first and alone, because some of them measure time and memory; then the integration tests with
+The unit tests run first and alone, because some of them measure time and memory; then those that wait for sockets, then those with
 real servers; last the soak, which counts as one test. The other counts come from Swift Testing's event stream, not from
 its printed text. A test that was started and never ended, or never got its turn because the process died, counts as
 failed.
@@ -207,7 +207,10 @@ def main() -> int:
         print("the build failed:")
         print("\n".join(log.read_text(errors="replace").splitlines()[-40:]))
     else:
-        phases = [("unit tests", "unit", ["--skip", "^IntegrationTests\\."], UNIT_LIMIT, False),
+        # What waits for sockets has time limits, and would share two processors with hundreds of tests that only compute.
+        sockets = "^(Bridge|Transports|TLS|TrafficTap|Admin)Tests\\."
+        phases = [("unit tests", "unit", ["--skip", f"^IntegrationTests\\.|{sockets}"], UNIT_LIMIT, False),
+                  ("sockets", "sockets", ["--filter", sockets], UNIT_LIMIT, False),
                   ("integration tests", "integration", ["--filter", "^IntegrationTests\\."], INTEGRATION_LIMIT, True)]
         for title, name, selection, limit, verbose in phases:
             counts = timed(title, lambda: run_phase(name, selection, limit, verbose))

@@ -10,7 +10,7 @@ package struct DeadlineExceeded: Error, CustomStringConvertible {
 /// For effects that other threads or processes bring about; the condition is asked once more after the limit,
 /// so a machine that was merely slow to run this task does not fail the test.
 package func eventually(
-    within limit: Duration = .seconds(10), every interval: Duration = .milliseconds(5),
+    within limit: Duration = .seconds(30), every interval: Duration = .milliseconds(5),
     _ what: String = "the expected condition", condition: () async throws -> Bool
 ) async throws {
     let clock = ContinuousClock()
