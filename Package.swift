@@ -79,7 +79,7 @@ let package = Package(
         .target(
             name: "Bridge",
             dependencies: [
-                "XMPP", "Profiles", "ServerStreams", "Outbox", "Blocks", "LocalAnswers", "BridgeCore", "TLS", "Transports",
+                "XMPP", "Profiles", "ServerStreams", "Outbox", "PresenceCache", "Blocks", "LocalAnswers", "BridgeCore", "TLS", "Transports",
                 "Store", "Admin", "ConfigurationText", "CShims", nioCore, nioPosix, logging, lifecycle,
             ]),
         .target(

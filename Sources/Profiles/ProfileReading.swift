@@ -53,6 +53,7 @@ struct ProfileReading {
         }
         settings.maximumStatusBytes = limit(table, "max-status-bytes", in: 16...524_288)
         settings.roomHistory = roomHistory(table)
+        if !isRule { settings.linkDown = linkDown(table) }
         return settings
     }
 
@@ -187,6 +188,24 @@ struct ProfileReading {
     private func limit(_ table: TableReader, _ key: String, in range: ClosedRange<Int>) -> Sourced<Int?>? {
         if table.isWord(key, "none") { return sourced(nil, table, key) }
         return table.size(key, in: range).map { sourced(.some($0), table, key) }
+    }
+
+    private func linkDown(_ table: TableReader) -> LinkDownSettings? {
+        if table.isWord("link-down", "keep") { return LinkDownSettings() }
+        guard let down = table.table("link-down") else { return nil }
+        let times = TimeAmount.seconds(1) ... .hours(24 * 7)
+        let settings = LinkDownSettings(
+            markAfter: down.duration("mark-after", in: times),
+            unavailableAfter: down.duration("unavailable-after", in: times))
+        if down.presentKeys.isEmpty {
+            table.report(
+                "link-down", "says nothing", allowed: "\"keep\" or { mark-after = \"5m\", unavailable-after = \"1h\" }",
+                showsValue: false)
+        } else if let mark = settings.markAfter, let gone = settings.unavailableAfter, mark >= gone {
+            down.report("mark-after", "nobody would see the mark", allowed: "less than unavailable-after")
+        }
+        down.finish()
+        return settings
     }
 
     private func roomHistory(_ table: TableReader) -> Sourced<RoomHistoryLimit?>? {

@@ -50,6 +50,19 @@ package enum PresenceMode: String, CaseIterable, Sendable {
     case none
 }
 
+/// `link-down = { mark-after = "5m", unavailable-after = "1h" }`; `"keep"` is neither.
+package struct LinkDownSettings: Equatable, Sendable {
+    /// Then a mark stands behind their status.
+    package var markAfter: TimeAmount?
+    /// Then they are unavailable.
+    package var unavailableAfter: TimeAmount?
+
+    package init(markAfter: TimeAmount? = nil, unavailableAfter: TimeAmount? = nil) {
+        self.markAfter = markAfter
+        self.unavailableAfter = unavailableAfter
+    }
+}
+
 /// `[presence]`, or the settings of one `[[presence.rule]]`.
 package struct PresenceSettings: Equatable, Sendable {
     package var mode: Sourced<PresenceMode>?
@@ -62,10 +75,13 @@ package struct PresenceSettings: Equatable, Sendable {
     package var maximumStatusBytes: Sourced<Int?>?
     /// `room-history`: how much of a room's history a join may ask for.
     package var roomHistory: Sourced<RoomHistoryLimit?>?
+    /// `link-down`, not in rules: how the other site's users are shown here while the link is down.
+    package var linkDown: LinkDownSettings?
 
     package init() {}
 
     mutating func replace(by nearer: PresenceSettings) {
+        linkDown = nearer.linkDown ?? linkDown
         mode = nearer.mode ?? mode
         folding = nearer.folding ?? folding
         keep = nearer.keep ?? keep

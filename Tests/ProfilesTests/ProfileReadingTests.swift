@@ -119,17 +119,19 @@ struct FaultyProfile: Sendable, CustomTestStringConvertible {
             mode = "foldd"
             min-interval = "0s"
             room-history = {}
+            link-down = { mark-after = "1h", unavailable-after = "5m" }
             [iq]
             max-iq-bytes = 10
             [outbox]
+            fold-ids = "yes"
             class.urgent = { expires = "1h" }
             class.message = { priority = 16 }
             [block]
             level = 0
             hold = "2h"
             """, ["p.toml:3", "16B"], ["p.toml:4", "1000B"], ["p.toml:6", "did you mean \"fold\""], ["p.toml:7", "1s"],
-            ["p.toml:8", "no limit"], ["p.toml:10"], ["p.toml:12", "never expire"], ["p.toml:13", "0 to 15"],
-            ["p.toml:15"], ["p.toml:16"]),
+            ["p.toml:8", "no limit"], ["p.toml:9", "less than unavailable-after"], ["p.toml:11"], ["p.toml:13", "fold-ids"],
+            ["p.toml:14", "never expire"], ["p.toml:15", "0 to 15"], ["p.toml:17"], ["p.toml:18"]),
         FaultyProfile(
             "elements without a namespace", "[message]\nstrip = [{ name = \"x\" }, { ns = \"\" }, 4]",
             ["message.strip[0].ns", "missing"], ["not a namespace"], ["an integer"]),

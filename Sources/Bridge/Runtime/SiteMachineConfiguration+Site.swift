@@ -2,6 +2,7 @@ import Blocks
 import BridgeCore
 import NIOCore
 import Outbox
+import PresenceCache
 import Profiles
 import ServerStreams
 import TLS
@@ -65,6 +66,8 @@ extension PeerPolicy {
         journalsPresence = peer.outbox.journalsPresence
         foldsIDs = peer.outbox.foldsIDs
         cachesPresence = true
+        presence.markAfter = peer.profile.presence.linkDown?.markAfter
+        presence.unavailableAfter = peer.profile.presence.linkDown?.unavailableAfter
         classes.urgent = peer.outbox.urgent.priority
         classes.message = peer.outbox.message.priority
         classes.request = peer.outbox.request.priority
