@@ -118,3 +118,47 @@ struct RecordingTests {
         try await expectPassed("recording", variant)
     }
 }
+
+/// What people at two sites notice of a link for which the profile `hf` is in force.
+@Suite(.enabled(if: Laboratory.isInstalled, "`make setup` installs the servers"), .timeLimit(.minutes(10)))
+struct NarrowLinkTests {
+    @Test(arguments: [Variant.narrow])
+    func `Every request has one answer, its result or the documented error`(_ variant: Variant) async throws {
+        try await expectPassed("requests_of_clients", variant)
+    }
+
+    @Test(arguments: [Variant.narrow])
+    func `A vCard crosses once and without its photo`(_ variant: Variant) async throws {
+        try await expectPassed("cards", variant)
+    }
+
+    @Test(arguments: [Variant.narrow])
+    func `A room at the other site is configured and administered`(_ variant: Variant) async throws {
+        try await expectPassed("room_requests", variant)
+    }
+
+    @Test(arguments: [Variant.narrow])
+    func `Receipts, corrections and replies name what each side knows`(_ variant: Variant) async throws {
+        try await expectPassed("references_between_two", variant)
+    }
+
+    @Test(arguments: [Variant.narrow])
+    func `Corrections and reactions mean the same to all in a room`(_ variant: Variant) async throws {
+        try await expectPassed("references_in_rooms", variant)
+    }
+
+    @Test(arguments: [Variant.narrow])
+    func `Encrypted and long messages come back, typing notices go`(_ variant: Variant) async throws {
+        try await expectPassed("what_stays", variant)
+    }
+
+    @Test(arguments: [Variant.narrow])
+    func `A second login with fifty contacts sends no probe`(_ variant: Variant) async throws {
+        try await expectPassed("fifty_contacts", variant)
+    }
+
+    @Test(arguments: [Variant.narrow])
+    func `A message to twenty occupants crosses once`(_ variant: Variant) async throws {
+        try await expectPassed("twenty_occupants", variant)
+    }
+}

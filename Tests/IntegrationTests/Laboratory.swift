@@ -18,6 +18,9 @@ struct Variant: Sendable, CustomTestStringConvertible {
     /// The same servers with `skywave record` between them.
     static let recorded = Variant("prosody-prosody-dialback-recorded")
 
+    /// Two bridges that keep to the profile `hf`: other things hold between their sites.
+    static let narrow = Variant("prosody-prosody-dialback-skywave-hf")
+
     /// Every pair of servers with every way of proving who a server is, in dialect `xep`.
     private static let overStanzas = ["prosody-prosody", "ejabberd-prosody"].flatMap { servers in
         ["dialback", "starttls", "external", "component"].map { Variant("\(servers)-\($0)") }

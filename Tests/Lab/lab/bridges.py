@@ -11,6 +11,7 @@ from .processes import Daemon, LabError
 from .servers import Server
 
 PORT = 5269
+PROFILES = Path(__file__).resolve().parents[3] / "profiles"
 
 
 @dataclass
@@ -40,6 +41,7 @@ class SiteBridge:
     link_peer_name: str | None = None
     link_fingerprint: str | None = None
     dialect: str = "xep"
+    profile: str = ""  # one of those that lie in the repository
     site_lines: list[str] = field(default_factory=list)  # further lines of [site], and tables in it
 
     def toml(self) -> str:
@@ -50,13 +52,19 @@ class SiteBridge:
             lines.append('attachment = "component"')
         else:
             lines.append(f'listen = "{self.listen}:{PORT}"')
-        lines += [f'state = "{self.directory / "state"}"', f"rooms = {array(self.rooms)}", *self.site_lines, ""]
+        lines += [f'state = "{self.directory / "state"}"', f"rooms = {array(self.rooms)}"]
+        if self.profile:
+            lines.append(f'profiles = "{PROFILES}"')
+        lines += [*self.site_lines, ""]
         if component:
             lines += ["[site.components]", *(f'"{domain}" = "{self.secret}"' for domain in self.peer_domains)]
         else:
             lines += ["[site.tls]", *self._tls()]
         lines += ["", "[[peer]]", f'name = "{self.peer}"', f"domains = {array(self.peer_domains)}",
-                  f"rooms = {array(self.peer_rooms)}", f'dialect = "{self.dialect}"', "", "[peer.transport]", 'kind = "tcp"']
+                  f"rooms = {array(self.peer_rooms)}", f'dialect = "{self.dialect}"']
+        if self.profile:
+            lines.append(f'profile = "{self.profile}"')
+        lines += ["", "[peer.transport]", 'kind = "tcp"']
         if self.dials:
             lines += [f'connect = "{self.dials}"', 'reconnect = { min = "100ms", max = "1s" }']
         if self.listens:
@@ -139,6 +147,10 @@ class Bridge:
 
     def status(self) -> dict:
         return json.loads(self.command("status", "--config", str(self.config), "--json"))
+
+    def peer(self) -> dict:
+        """What `status` says of the only peer."""
+        return self.status()["peers"][0]
 
 
 def array(values: list[str]) -> str:

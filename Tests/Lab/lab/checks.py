@@ -16,13 +16,17 @@ CHECKS: dict[str, "Check"] = {}
 
 
 class Check:
-    def __init__(self, run, needs_bridge: bool = False, needs_recorder: bool = False):
-        self.run, self.needs_bridge, self.needs_recorder = run, needs_bridge, needs_recorder
+    def __init__(self, run, needs_bridge: bool = False, needs_recorder: bool = False, profile: str = "",
+                 limit: float = 120):
+        self.run, self.needs_bridge, self.needs_recorder, self.profile = run, needs_bridge, needs_recorder, profile
+        self.limit = limit  # seconds
         self.name = run.__name__
         self.summary = run.__doc__.strip().splitlines()[0]
 
     def applies(self, federation: Federation) -> bool:
         variant = federation.variant
+        if variant.profile != self.profile:
+            return False
         return (variant.is_bridged or not self.needs_bridge) and (variant.is_recorded or not self.needs_recorder)
 
 
@@ -38,6 +42,11 @@ def bridge_check(run):
 
 def recorder_check(run):
     CHECKS[run.__name__] = Check(run, needs_recorder=True)
+    return run
+
+
+def hf_check(run):
+    CHECKS[run.__name__] = Check(run, needs_bridge=True, profile="hf", limit=240)
     return run
 
 

@@ -12,10 +12,12 @@ from .network import AddressBlock, Relay, taken
 from .processes import Daemon, LabError
 from .recorder import Recorder
 from .servers import Ejabberd, NameServer, Prosody, Security, Server, ServerSetup
+from .tap import Tap
 from .variants import Variant
 
 KINDS = {"prosody": Prosody, "ejabberd": Ejabberd}
 USERS = 40
+CREW = 50
 
 
 class Site:
@@ -31,6 +33,9 @@ class Site:
         # What stands before them may differ: a tap that reads along.
         self.server_as_dialled, self.bridge_as_dialled = self.server_address, self.bridge_address
         self._next_user = 0
+        self.crew: list[str] = []  # users who know the skipper of the other site, or the skipper alone
+        self.contacts: list[str] = []  # whom each of them knows
+        self.tap: Tap | None = None  # reads along what the bridge tells the server, where a profile is in force
 
     @property
     def room_domain(self) -> str:
@@ -49,8 +54,13 @@ class Site:
         return f"{user}@{self.domain}", f"secret-of-{user}"
 
     def accounts(self) -> dict[str, str]:
-        names = [f"{self.user}{n}" for n in range(USERS)] + [self.user]
+        names = [f"{self.user}{n}" for n in range(USERS)] + [self.user] + self.crew
         return {name: f"secret-of-{name}" for name in names}
+
+    def member(self, number: int) -> Client:
+        """One of those who have contacts from the start."""
+        name = self.crew[number]
+        return self.client(f"{name}@{self.domain}", f"secret-of-{name}")
 
     def client(self, jid: str, password: str) -> Client:
         return Client(self.server_address, jid, password)
@@ -76,6 +86,12 @@ class Federation:
         self.left = Site("alpha", "romeo", 2, self.block)
         self.right = Site("bravo", "juliet", 12, self.block)
         self.sites = [self.left, self.right]
+        if variant.profile:
+            self.left.crew, self.right.crew = ["skipper"], [f"crew{n}" for n in range(CREW)]
+            for site, far, base in [(self.left, self.right, 2), (self.right, self.left, 12)]:
+                site.contacts = [f"{name}@{far.domain}" for name in far.crew]
+                site.server_as_dialled = self.block[base + 5]
+                site.tap = Tap((site.server_as_dialled, 5269), (site.server_address, 5269))
         self.relay: Relay | None = None
         self.recorder: Recorder | None = None
         self._executable, self._has_relay = bridge, relay
@@ -110,7 +126,7 @@ class Federation:
                     raise LabError(f"{kind} is not installed; `make setup` does it")
                 site.server = KINDS[kind](ServerSetup(
                     site.domain, site.server_address, site.resolver_address, folder / kind, site.accounts(),
-                    security, components, self.verbose, self._resends, self._server_lines))
+                    {name: site.contacts for name in site.crew}, security, components, self.verbose, self._resends, self._server_lines))
             for site in self.sites:
                 await site.resolver.start()
             for site in self.sites:
@@ -127,6 +143,8 @@ class Federation:
                 if self.relay:
                     await self.relay.start()
                 for site in self.sites:
+                    if site.tap:
+                        await site.tap.start()
                     await site.bridge.start()
         except BaseException:
             await self.stop()
@@ -138,6 +156,8 @@ class Federation:
         for site in self.sites:
             if site.bridge:
                 await site.bridge.stop()
+            if site.tap:
+                await site.tap.stop()
         for site in self.sites:
             if site.server:
                 await site.server.stop()
@@ -187,7 +207,7 @@ class Federation:
                 proof=self.variant.proof, directory=self.directory / site.name / "bridge",
                 pki=self.directory / site.name / "pki", deflate=self.variant.link_has_deflate,
                 secret=f"shared-by-{site.name}", verbose=self.verbose, socket=self._sockets / f"{site.name}.sock",
-                dialect=self._dialect or self.variant.dialect,
+                dialect=self._dialect or self.variant.dialect, profile=self.variant.profile,
                 site_lines=self._site_lines or [f'journal = {{ mode = "{self.variant.journal}" }}'])
             if site is self.left:
                 setup.dials = f"{self.block[20] if self.relay else far.bridge_address}:{port}"

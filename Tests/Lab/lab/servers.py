@@ -38,6 +38,7 @@ class ServerSetup:
     resolver: str
     directory: Path
     users: dict[str, str]
+    rosters: dict[str, list[str]]  # of users that have contacts from the start: subscription both
     security: Security = field(default_factory=Security)
     components: dict[str, str] = field(default_factory=dict)  # remote domain: secret (XEP-0114)
     verbose: bool = False
@@ -92,6 +93,7 @@ class Prosody(Server):
         config = setup.directory / "prosody.cfg.lua"
         config.write_text(self._configuration())
         self._register_users()
+        self._write_rosters()
         self.daemon = Daemon("prosody", [self.executable, "--config", str(config), "-F"], setup.directory)
         self.daemon.log = setup.directory / "prosody.log"
 
@@ -127,6 +129,15 @@ class Prosody(Server):
         accounts.mkdir(parents=True, exist_ok=True)
         for user, password in self.setup.users.items():
             (accounts / f"{user}.dat").write_text(f'return {{ ["password"] = "{password}"; }};\n')
+
+
+    def _write_rosters(self):
+        """Writes what the server would have after each had asked and accepted."""
+        rosters = self.setup.directory / "data" / escaped(self.setup.domain) / "roster"
+        rosters.mkdir(parents=True, exist_ok=True)
+        for user, contacts in self.setup.rosters.items():
+            items = "".join(f'["{jid}"] = {{ subscription = "both"; groups = {{}}; }};\n' for jid in contacts)
+            (rosters / f"{user}.dat").write_text(f"return {{ [false] = {{ version = 1; pending = {{}}; }};\n{items}}};\n")
 
 
 class Ejabberd(Server):

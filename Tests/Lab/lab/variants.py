@@ -12,7 +12,8 @@ class Variant:
     `link`, what carries the link between the bridges; each kind occurs in several variants. With direct there are no
     bridges: that proves the lab itself, and shows what two servers do without help. With recorded there are none either,
     and `skywave record` stands between the servers.
-    `dialect`, what the bridges speak on it, and whether they keep a `journal`: durable or off.
+    `dialect`, what the bridges speak on it, and whether they keep a `journal`: durable or off. `profile`, what both let
+    cross; such a variant has checks of its own, since what others expect to cross stays here.
     """
 
     left: str
@@ -21,13 +22,15 @@ class Variant:
     link: str  # direct | recorded | plain | deflate | tls | tls-deflate
     dialect: str = "xep"
     journal: str = "off"
+    profile: str = ""
 
     @property
     def name(self) -> str:
         name = f"{self.left}-{self.right}-{self.proof}"
         if not self.is_bridged:
             return f"{name}-{self.link}"
-        return name + ("" if self.dialect == "xep" else f"-{self.dialect}")
+        name += "" if self.dialect == "xep" else f"-{self.dialect}"
+        return name + (f"-{self.profile}" if self.profile else "")
 
     @property
     def is_bridged(self) -> bool:
@@ -69,4 +72,5 @@ VARIANTS = {variant.name: variant for variant in [
     Variant("ejabberd", "prosody", "starttls", "tls", "skywave", "durable"),
     Variant("ejabberd", "prosody", "component", "plain", "skywave", "durable"),
     Variant("ejabberd", "prosody", "dialback", "plain", "skywave", "off"),
+    Variant("prosody", "prosody", "dialback", "plain", "skywave", "durable", "hf"),
 ]}
