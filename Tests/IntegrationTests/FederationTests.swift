@@ -143,6 +143,11 @@ struct NarrowLinkTests {
     }
 
     @Test(arguments: [Variant.narrow])
+    func `Restarts of the bridges change no message's name`(_ variant: Variant) async throws {
+        try await expectPassed("references_over_a_restart", variant)
+    }
+
+    @Test(arguments: [Variant.narrow])
     func `Corrections and reactions mean the same to all in a room`(_ variant: Variant) async throws {
         try await expectPassed("references_in_rooms", variant)
     }

@@ -126,7 +126,8 @@ class Federation:
                     raise LabError(f"{kind} is not installed; `make setup` does it")
                 site.server = KINDS[kind](ServerSetup(
                     site.domain, site.server_address, site.resolver_address, folder / kind, site.accounts(),
-                    {name: site.contacts for name in site.crew}, security, components, self.verbose, self._resends, self._server_lines))
+                    {name: site.contacts for name in site.crew},
+                    security, components, self.verbose, self._resends, self._server_lines))
             for site in self.sites:
                 await site.resolver.start()
             for site in self.sites:

@@ -116,8 +116,9 @@ async def requests_of_clients(federation: Federation):
                 (other.full, '<query xmlns="urn:xmpp:mam:2"/>', "set", REFUSED),
                 (far.room_domain, '<query xmlns="urn:xmpp:mam:2"/>', "set", REFUSED),
                 (other.full, '<jingle xmlns="urn:xmpp:jingle:1" action="session-initiate" sid="s1"/>', "set", REFUSED),
-                (other.full, '<open xmlns="http://jabber.org/protocol/ibb" sid="i1" block-size="4096"/>', "set", REFUSED),
-                (other.bare, '<pubsub xmlns="http://jabber.org/protocol/pubsub"><items node="x"/></pubsub>', "get", REFUSED),
+                (other.full, '<open xmlns="http://jabber.org/protocol/ibb" sid="i1" block-size="99"/>', "set", REFUSED),
+                (other.bare, '<pubsub xmlns="http://jabber.org/protocol/pubsub"><items node="x"/></pubsub>', "get",
+                 REFUSED),
                 (other.bare, '<query xmlns="urn:example:unheard-of"/>', "get", REFUSED),
             ]
             for to, payload, kind, condition in rows:
@@ -202,6 +203,10 @@ def message(client: Client, to: str, inner: str, kind: str = "chat") -> str:
     return ident
 
 
+def reaction(ident: str) -> str:
+    return f"<reactions xmlns='{REACTIONS}' id='{ident}'><reaction>⚓</reaction></reactions>"
+
+
 def child(received: Received, name: str, namespace: str):
     return received.stanza.xml.find(f"{{{namespace}}}{name}")
 
@@ -227,7 +232,8 @@ async def references_between_two(federation: Federation):
         for author, reader in (clients, clients[::-1]):
             body = f"course {uuid.uuid4()}"
             own = message(author, reader.full, f"<body>{body}</body><request xmlns='{RECEIPTS}'/>"
-                          f"<origin-id xmlns='{SID}' id='o-{uuid.uuid4()}'/><markable xmlns='urn:xmpp:chat-markers:0'/>")
+                          f"<origin-id xmlns='{SID}' id='o-{uuid.uuid4()}'/>"
+                          "<markable xmlns='urn:xmpp:chat-markers:0'/>")
             came = await arrival(reader, body, author.full)
             expect(came.id != own and len(came.id) == 8, f"the id crossed as {came.id!r} instead of a token")
             expect(child(came, "request", RECEIPTS) is not None, "the request for a receipt did not cross")
@@ -235,9 +241,10 @@ async def references_between_two(federation: Federation):
             expect_equal((await bearing(author, "received", RECEIPTS, reader.full)).get("id"), own, "receipt")
             # the reader answers and reacts
             message(reader, author.full, f"<body>&gt; {body}\naye</body><reply xmlns='{REPLY}' id='{came.id}' "
-                    f"to='{author.full}'/><fallback xmlns='urn:xmpp:fallback:0' for='{REPLY}'><body start='0' end='9'/></fallback>")
+                    f"to='{author.full}'/>"
+                    f"<fallback xmlns='urn:xmpp:fallback:0' for='{REPLY}'><body start='0' end='9'/></fallback>")
             expect_equal((await bearing(author, "reply", REPLY, reader.full)).get("id"), own, "reply")
-            message(reader, author.full, f"<reactions xmlns='{REACTIONS}' id='{came.id}'><reaction>⚓</reaction></reactions>")
+            message(reader, author.full, reaction(came.id))
             expect_equal((await bearing(author, "reactions", REACTIONS, reader.full)).get("id"), own, "reaction")
             # the author corrects twice, each time naming the first, and takes it back
             for word in ("right", "left"):
@@ -251,6 +258,33 @@ async def references_between_two(federation: Federation):
 
 
 @hf_check
+async def references_over_a_restart(federation: Federation):
+    """After both bridges restarted ids still come back to who sent them, and errors name them."""
+    async with federation.users() as clients:
+        pairs = [(*clients, federation.right), (*clients[::-1], federation.left)]
+        known = []
+        for author, reader, _ in pairs:
+            body = f"before the restart {uuid.uuid4()}"
+            own = message(author, reader.full, f"<body>{body}</body><request xmlns='{RECEIPTS}'/>")
+            known.append((own, (await arrival(reader, body, author.full)).id))
+        await asyncio.sleep(0.3)  # nothing is in flight
+        for site in federation.sites:
+            federation.relay.refuse()
+            await site.bridge.stop_cleanly()
+            await site.bridge.start()
+            await federation.relay.admit()
+        await exchange(*clients, "after the restart")
+        for (author, reader, far), (own, token) in zip(pairs, known):
+            message(reader, author.full, f"<received xmlns='{RECEIPTS}' id='{token}'/>")
+            expect_equal((await bearing(author, "received", RECEIPTS, reader.full)).get("id"), own, "receipt")
+            message(author, reader.full, f"<body>right {own}</body><replace xmlns='{CORRECTION}' id='{own}'/>")
+            correction = await arrival(reader, f"right {own}", author.full)
+            expect_equal(child(correction, "replace", CORRECTION).get("id"), token, "correction")
+            lost = message(author, f"nobody-here@{far.domain}", "<body>is anybody there?</body>")
+            await author.until("the error for a message to nobody", lambda: author.errors(lost))
+
+
+@hf_check
 async def references_in_rooms(federation: Federation):
     """The room's copy brings each speaker his own id; corrections and reactions mean the same to all."""
     for host, guest in (federation.sites[::-1], federation.sites):
@@ -259,15 +293,14 @@ async def references_in_rooms(federation: Federation):
             for nick in ("guest", "owner"):
                 speaker, others = room.members[nick], [n for n in room.members if n != nick]
                 body = f"from {nick} {uuid.uuid4()}"
-                own = message(speaker, room.address, f"<body>{body}</body><origin-id xmlns='{SID}' id='{uuid.uuid4()}'/>",
-                              "groupchat")
+                origin = f"<origin-id xmlns='{SID}' id='{uuid.uuid4()}'/>"
+                own = message(speaker, room.address, f"<body>{body}</body>{origin}", "groupchat")
                 place = f"{room.address}/{nick}"
                 expect_equal((await arrival(speaker, body, place)).id, own, f"the id of {nick}'s own copy")
                 known = {other: (await arrival(room.members[other], body, place)).id for other in others}
                 # those who sit together see the same
                 for other in others:
-                    message(room.members[other], room.address,
-                            f"<reactions xmlns='{REACTIONS}' id='{known[other]}'><reaction>⚓</reaction></reactions>", "groupchat")
+                    message(room.members[other], room.address, reaction(known[other]), "groupchat")
                     got = await bearing(speaker, "reactions", REACTIONS, f"{room.address}/{other}",
                                         reacted.get(other, 0))
                     expect_equal(got.get("id"), own, f"{other}'s reaction as {nick} sees it")
@@ -276,7 +309,8 @@ async def references_in_rooms(federation: Federation):
                                             reacted.get(other, 0))
                         expect_equal(got.get("id"), known[third], f"{other}'s reaction as {third} sees it")
                     reacted[other] = reacted.get(other, 0) + 1
-                message(speaker, room.address, f"<body>{body}!</body><replace xmlns='{CORRECTION}' id='{own}'/>", "groupchat")
+                message(speaker, room.address, f"<body>{body}!</body><replace xmlns='{CORRECTION}' id='{own}'/>",
+                        "groupchat")
                 for other in room.members:
                     came = await arrival(room.members[other], f"{body}!", place)
                     expect_equal(child(came, "replace", CORRECTION).get("id"), own if other == nick else known[other],
@@ -290,8 +324,8 @@ async def what_stays(federation: Federation):
         await exchange(romeo, juliet, "first words")
         for author, reader in ((romeo, juliet), (juliet, romeo)):
             before = len(reader.messages)
-            omemo = ("<encrypted xmlns='eu.siacs.conversations.axolotl'><header sid='1'><key rid='2'>AAAA</key><iv>AAAA</iv></header>"
-                     "<payload>AAAA</payload></encrypted><encryption xmlns='urn:xmpp:eme:0' name='OMEMO' "
+            omemo = ("<encrypted xmlns='eu.siacs.conversations.axolotl'><header sid='1'><key rid='2'>AAAA</key>"
+                     "<iv>AAAA</iv></header><payload>AAAA</payload></encrypted><encryption xmlns='urn:xmpp:eme:0' name='OMEMO' "
                      "namespace='eu.siacs.conversations.axolotl'/><body>I sent you an OMEMO encrypted message</body>")
             rows = [
                 (omemo, "not-acceptable", "this link carries no messages encrypted with OMEMO"),
@@ -384,10 +418,10 @@ async def fifty_contacts(federation: Federation):
         await asyncio.sleep(0.5)
         expect_equal(len(probes(right)) - mark, 0, "probes of the second login that crossed")
         expect_equal(count(left, "probe answered without the link") - answered, CREW, "probes that the bridge answered")
-        expect_equal(left.bridge.peer()["sent"]["presences"] - sent, CREW, "presences that crossed: one for each contact")
+        expect_equal(left.bridge.peer()["sent"]["presences"] - sent, CREW, "presences that crossed, one for each")
         expect_equal(seen(skipper)[second.bare][0], "unavailable", "who left meanwhile")
-        return (f"{CREW} contacts known after {delay:.1f} s of login, 0 probes, {federation.relay.up - traffic} bytes on the "
-                f"link; a second change waited {waited:.0f} s")
+        return (f"{CREW} contacts known after {delay:.1f} s of login, 0 probes, {federation.relay.up - traffic} bytes on "
+                f"the link; a second change waited {waited:.0f} s")
     finally:
         for client in [skipper, *online]:
             await client.logout()
@@ -419,12 +453,13 @@ async def twenty_occupants(federation: Federation):
             await one.until("all orders", lambda: len(one.room_messages(room)) >= said)
         await asyncio.sleep(0.5)
         for one in occupants:
-            expect_equal(one.room_messages(room), [("owner", f"order {n}") for n in range(said)], f"what {one.bare} heard")
+            expect_equal(one.room_messages(room), [("owner", f"order {n}") for n in range(said)],
+                         f"what {one.bare} heard")
         after, carried = right.bridge.peer(), federation.relay.down - carried
         sent = after["sent"]["messages"] - before["sent"]["messages"]
         folded = after["link"]["folded"]["messages"] - before["link"]["folded"]["messages"]
         expect_equal(sent, 20 * said, "messages sent")
-        # Prosody writes eight kilobytes at a time; copies that the bridge reads after a block was cut have one more record.
+        # Prosody writes eight kilobytes at a time; copies that are read after a block was cut take one more record.
         expect(said <= sent - folded <= said + 6, f"{sent - folded} records carried {said} messages")
         return (f"{sent} copies of {said} messages took {sent - folded} records and {carried} bytes, "
                 f"{carried / said:.0f} for each message")
