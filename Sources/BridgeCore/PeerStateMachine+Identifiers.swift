@@ -45,6 +45,7 @@ extension PeerStateMachine {
         let far = policy.remoteDomains.first?.description ?? ""
         var folder = IdentifierFolder(
             isHighSide: own > far, seed: random, recovered: policy.isJournaled ? recovered : RecoveredPeer())
+        folder.isJournaled = policy.isJournaled
         rulesChanged(&folder, policy)
         return folder
     }

@@ -33,7 +33,7 @@ extension IdentifierFolder {
     // MARK: Rows
 
     mutating func put(_ token: IdentifierToken, now: UInt64) {
-        guard let entry = self.map.entry(token) else { return }
+        guard self.isJournaled, let entry = self.map.entry(token) else { return }
         let (owner, partner) = self.map.addresses(ofScope: entry.scope)
         let row = IdentifierRow(
             token: token, isRequest: entry.isRequest, owner: owner, partner: partner, original: entry.original)

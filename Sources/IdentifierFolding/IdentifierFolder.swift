@@ -47,6 +47,8 @@ package struct IdentifierFolder: ~Copyable {
     /// where the other side cannot read the rooms' archives: what a client remembers of an archive must be known to it
     /// for longer than tokens are remembered.
     package var foldsStanzaIDs = false
+    /// False where there is no journal: no rows are made.
+    package var isJournaled = true
 
     /// - Parameters:
     ///   - isHighSide: true at one end of the link and false at the other, so that both never make the same token; say,
@@ -73,6 +75,11 @@ package struct IdentifierFolder: ~Copyable {
     /// Changes for the journal since this was last called, in order.
     package mutating func takeRecords() -> [JournalRecord] {
         guard !self.records.isEmpty || !self.removed.isEmpty else { return [] }
+        guard self.isJournaled else {
+            self.records.removeAll(keepingCapacity: true)
+            self.removed.removeAll(keepingCapacity: true)
+            return []
+        }
         defer { self.records = [] }
         if !self.removed.isEmpty {
             self.records.append(.remove(.identifiers, ids: self.removed))
@@ -229,10 +236,12 @@ package struct IdentifierFolder: ~Copyable {
         for id: String, of stanza: Stanza, _ sender: inout Outbound, toEverybody: Bool, isRequest: Bool, now: UInt64
     ) -> IdentifierToken {
         var scope = toEverybody ? sender.everybody : sender.own
+        var isScopeOld = scope != nil
         let owner = self.map.owner(ofScope: scope) ?? stanza.fromBareText
         while let oldest = self.map.next(toEvictFor: owner, inScope: scope, speakingToEverybody: toEverybody) {
             self.remove(oldest)
             self.counters.evicted += 1
+            isScopeOld = false
             // Scopes come and go with their tokens.
             if let known = scope, self.map.isEmpty(scope: known) { scope = nil }
         }
@@ -246,7 +255,7 @@ package struct IdentifierFolder: ~Copyable {
             IdentifierMap.Entry(token: token, number: number, scope: place, original: id, isRequest: isRequest))
         self.put(token, now: now)
         self.counters.tokens += 1
-        sender.findScopes(stanza, self.map)
+        if !isScopeOld { sender.findScopes(stanza, self.map) }
         return token
     }
 

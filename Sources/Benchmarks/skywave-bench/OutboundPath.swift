@@ -2,6 +2,7 @@ import Blocks
 import BridgeCore
 import NIOCore
 import Outbox
+import Profiles
 import XMPP
 
 /// Everything that a bridge does with what its own server writes, but for the sockets and the journal: parse, check against
@@ -23,8 +24,14 @@ final class OutboundPath {
     private(set) var unaskedAnswers = 0
     /// Presences that a newer one replaced before they left.
     private(set) var superseded = 0
+    /// Why stanzas did not cross, and what was folded.
+    private(set) var events: [PeerStatus.EventCount] = []
 
-    init(localDomains: [String], remoteDomains: [String], level: Int32, dialect: LinkDialect) {
+    /// - Parameter profile: what may cross; with one, ids are folded and presence is remembered as its bridge would.
+    init(
+        localDomains: [String], remoteDomains: [String], level: Int32, dialect: LinkDialect,
+        profile: CompiledProfile? = nil
+    ) {
         var policy = PeerPolicy(
             name: "bench", localDomains: localDomains.compactMap { Domain($0) },
             remoteDomains: remoteDomains.compactMap { DomainPattern($0) })
@@ -34,6 +41,11 @@ final class OutboundPath {
         policy.batchBytes = 1 << 20
         policy.blockBytes = 1 << 20
         policy.linkSession.level = level
+        if let profile {
+            policy.profile = profile
+            policy.foldsIDs = true
+            policy.cachesPresence = true
+        }
         machine = PeerStateMachine(policy: policy, clock: ServiceClock(now: now), now: now, random: 1)
         encoder = LinkStreamEncoder(compression: .deflate(level: level))
         machine.linkConnected(now: now)
@@ -66,6 +78,7 @@ final class OutboundPath {
         perform()
         let status = machine.snapshot
         superseded = Int(status.supersededPresences)
+        events = status.events
         if receiver != nil { sentStanzas = Int(status.sent.total) }
     }
 

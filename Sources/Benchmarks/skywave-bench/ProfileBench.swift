@@ -6,13 +6,8 @@ import XMPP
 
 /// What applying each shipped profile to generated traffic costs, and what it leaves of it before compression.
 enum ProfileBench {
-    static func run(runs: Int, file: String = #filePath) {
-        // Sources/Benchmarks/skywave-bench/<this file>
-        let package = (0..<4).reduce(URL(fileURLWithPath: file)) { url, _ in url.deletingLastPathComponent() }
-        let library = ProfileLibrary { name in
-            let file = package.appendingPathComponent("profiles/\(name).toml")
-            return (try? String(contentsOf: file, encoding: .utf8)).map { .init(file: file.path, text: $0) }
-        }
+    static func run(runs: Int) {
+        let library = shippedProfiles()
         let stanzas = Self.stanzas(20_000)
         let bytes = stanzas.reduce(0) { $0 + $1.byteCount }
         for name in ["lossless", "satcom", "vhf", "hf", "hf-minimal", "chat-only"] {
@@ -38,6 +33,16 @@ enum ProfileBench {
             report("profile-\(name)-bytes", 100 * Double(left) / Double(bytes), "percent of what came")
             measureGroup(profile, "pass", passed, runs, most: 500, allocations: 0)
             measureGroup(profile, "fold", folded, runs, most: 1_000, allocations: nil)
+        }
+    }
+
+    /// The profiles of the package that this was built from.
+    static func shippedProfiles(file: String = #filePath) -> ProfileLibrary {
+        // Sources/Benchmarks/skywave-bench/<this file>
+        let package = (0..<4).reduce(URL(fileURLWithPath: file)) { url, _ in url.deletingLastPathComponent() }
+        return ProfileLibrary { name in
+            let file = package.appendingPathComponent("profiles/\(name).toml")
+            return (try? String(contentsOf: file, encoding: .utf8)).map { .init(file: file.path, text: $0) }
         }
     }
 

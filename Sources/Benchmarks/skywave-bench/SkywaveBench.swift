@@ -8,7 +8,11 @@ struct SkywaveBench: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "skywave-bench", abstract: "Measures the pieces of the data path on this machine.")
 
-    @Argument(help: "Benches to run: idle, presence, parse, profiles, outbound, link, durable. All when none is named.")
+    @Argument(
+        help: """
+            Benches to run: idle, presence, parse, profiles, outbound, outbound-hf, link, durable. All when none is \
+            named.
+            """)
     var names: [Bench] = []
 
     @Flag(help: "Leave the recorded files out.")
@@ -22,6 +26,7 @@ struct SkywaveBench: ParsableCommand {
 
     enum Bench: String, ExpressibleByArgument, CaseIterable {
         case idle, presence, parse, profiles, outbound, link, durable
+        case outboundHF = "outbound-hf"
     }
 
     func validate() throws {
@@ -49,6 +54,7 @@ struct SkywaveBench: ParsableCommand {
             DeflateBench.run(corpus, runs: runs)
             OutboundBench.run(corpus, runs: runs, isMain: corpus.name.isEmpty)
         }
+        for corpus in corpora where chosen.contains(.outboundHF) { OutboundBench.runNarrow(corpus, runs: runs) }
         if chosen.contains(.link) { LinkBench.run() }
         if chosen.contains(.durable) { DurableBench.run(.generated(), runs: runs) }
     }
