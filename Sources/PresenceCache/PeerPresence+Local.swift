@@ -74,7 +74,7 @@ extension PeerPresence {
         // Presence to a full address is directed (RFC 6121 §4.6), or an answer to a probe from there. That resource may
         // have come anew under the same name, and would not ask.
         guard unsafe parties.remoteResource.isEmpty else {
-            answerToProbe(stanza, parties)
+            answerToProbe(stanza, parties, now)
             return .cross
         }
         guard let pair = pair(parties) else {
@@ -84,7 +84,7 @@ extension PeerPresence {
         store[pair: pair].flags.insert(.referenced)
         // The other bridge knows the answer to a probe by its stamp.
         let isAnswer = store[pair: pair].flags.contains(.probed) && stanza.isStampedBySender
-        if isAnswer { answerToProbe(stanza, parties) }
+        if isAnswer { change(pair, set: .seen) }
         scratch.removeAll(keepingCapacity: true)
         stanza.appendPayload(to: &scratch)
         let found = unsafe store.findEntry(
@@ -103,7 +103,9 @@ extension PeerPresence {
         store[entry: index].streams = streams
         let entry = store[entry: index]
         let isSame = unsafe scratch.withUnsafeBytes { unsafe store.texts.equals(entry.payload, $0) }
-        if entry.flags.contains(.owed) || isAnswer { return crossed(index, now) }
+        // What the bridge itself asked for crosses only if it is news.
+        let isRetold = entry.flags.contains(.retold) && !store[pair: pair].flags.contains(.asked)
+        if entry.flags.contains(.owed) || isAnswer || isRetold { return crossed(index, now) }
         if isSame {
             dropHeld(index)
             let isSeen = store[pair: pair].flags.contains(.seen)
@@ -128,7 +130,7 @@ extension PeerPresence {
             return .cross
         }
         if store[entry: index].flags.contains(.owed) { owedCount -= 1 }
-        store[entry: index].flags.remove(.owed)
+        store[entry: index].flags.subtract([.owed, .retold])
         store[entry: index].time = tick(now)
         return .cross
     }
@@ -193,11 +195,13 @@ extension PeerPresence {
     // MARK: What ends
 
     private mutating func unavailableLeft(_ parties: Parties) {
-        guard unsafe parties.remoteResource.isEmpty, let pair = store.find(parties) else { return }
+        guard let pair = store.find(parties) else { return }
         let isBare = unsafe parties.localResource.isEmpty
+        // Servers answer to the address that probed.
         if isBare, store[pair: pair].flags.contains(.probed) {
             change(pair, set: .seen, clear: .probed)
         }
+        guard unsafe parties.remoteResource.isEmpty else { return }
         // From the bare address, which a server alone uses, it ends all resources.
         var index = store[pair: pair].firstEntry
         while index >= 0 {
@@ -214,13 +218,47 @@ extension PeerPresence {
     /// The other side may not have any of it any more, or wants it anew.
     mutating func forgetTold(_ pair: Int32) { removeEntries(of: pair) { !$0.flags.contains(.inbound) } }
 
+    /// The other side asks anew, so that the next presence crosses. What it was told stays in mind: if the local server
+    /// breaks down before it answers, somebody must tell that it ended.
+    mutating func retell(_ pair: Int32) {
+        var index = store[pair: pair].firstEntry
+        while index >= 0 {
+            let entry = store[entry: index]
+            if !entry.flags.contains(.inbound) {
+                if entry.flags.contains(.held) { releaseHeld(index) }
+                if entry.flags.contains(.owed) { owedCount -= 1 }
+                store[entry: index].flags.remove(.owed)
+                store[entry: index].flags.insert(.retold)
+            }
+            index = entry.next
+        }
+    }
+
     /// What looks like the local server's answer to a probe that came over the link says that the contact may see the
-    /// user.
-    private mutating func answerToProbe(_ stanza: Stanza, _ parties: Parties) {
+    /// user. The other bridge takes it as told to all of the contact's resources.
+    private mutating func answerToProbe(_ stanza: Stanza, _ parties: Parties, _ now: NIODeadline) {
         guard let pair = store.find(parties), store[pair: pair].flags.contains(.probed), stanza.isStampedBySender else {
             return
         }
         change(pair, set: .seen)
+        scratch.removeAll(keepingCapacity: true)
+        stanza.appendPayload(to: &scratch)
+        let all = unsafe UnsafeRawBufferPointer(start: nil, count: 0)
+        let found = unsafe store.findEntry(
+            of: pair, isInbound: false, remoteResource: all, localResource: parties.localResource)
+        if let index = found {
+            store[entry: index].streams = streams
+            return
+        }
+        let made = unsafe remember(
+            pair, isInbound: false, remoteResource: all, localResource: parties.localResource)
+        guard let made else {
+            counts.unremembered += 1
+            return
+        }
+        store[entry: made].time = tick(now)
+        store[entry: made].streams = streams
+        store[entry: made].flags.insert(.retold)
     }
 
     // MARK: Subscriptions

@@ -38,7 +38,7 @@ extension PeerPresence {
         case .probe:
             // The far bridge has no answer, so what it was told it knows no more.
             guard let pair = pair(parties) else { return .nothing }
-            forgetTold(pair)
+            retell(pair)
             store[pair: pair].flags.insert(.probed)
             return .nothing
         case .subscribe:

@@ -58,6 +58,8 @@ struct PresenceEntry {
         /// A newer one waits for its time.
         static let held = Flags(rawValue: 1 << 3)
         static let used = Flags(rawValue: 1 << 4)
+        /// The other side has probed since, and perhaps only one resource was answered: what comes next crosses.
+        static let retold = Flags(rawValue: 1 << 5)
     }
 
     /// The next entry of the pair, or the next free place.

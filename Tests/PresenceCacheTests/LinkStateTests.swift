@@ -215,6 +215,57 @@ import XMPP
         #expect(test.takeActions().isEmpty)
     }
 
+    @Test(arguments: ["/orchard", ""])
+    func `who was offline when probed and came later is asked for too`(_ resource: String) throws {
+        let test = test()
+        let prober = Who.remote + resource
+        try test.remote("probe", from: prober, to: Who.local)
+        // As servers answer for who is offline: to the address that probed.
+        #expect(try test.local("unavailable", from: Who.local, to: prober) == .cross)
+        #expect(try test.local(nil, "<show>away</show>") == .cross)
+        test.act { cache, now in cache.localStreamLost(now: now) }
+        test.act { cache, now in cache.localStreamRestored(now: now) }
+        test.pass(.seconds(330))
+        #expect(test.takeActions() == ["local: <presence to='\(Who.local)' from='\(Who.remote)' type='probe'/>"])
+        test.pass(.minutes(2))
+        #expect(
+            test.takeActions() == [
+                "link: <presence to='\(Who.remote)' from='\(Who.local)/balcony' type='unavailable'/>"
+            ])
+    }
+
+    @Test func `who told himself in an answer to a probe alone is asked for too`() throws {
+        let test = test()
+        try test.remote("probe", to: Who.local)
+        let prober = Who.remote + "/orchard"
+        #expect(try test.local(nil, "<show>away</show>" + Who.localStamp, to: prober) == .cross)
+        test.act { cache, now in cache.localStreamLost(now: now) }
+        test.act { cache, now in cache.localStreamRestored(now: now) }
+        test.pass(.minutes(7))
+        #expect(
+            test.takeActions() == [
+                "local: <presence to='\(Who.local)' from='\(Who.remote)' type='probe'/>",
+                "link: <presence to='\(Who.remote)' from='\(Who.local)/balcony' type='unavailable'/>",
+            ])
+    }
+
+    @Test func `what was told is remembered when a probe stays unanswered, and told again when it does not`() throws {
+        let test = test()
+        _ = try test.local("subscribed", from: Who.local)
+        #expect(try test.local(nil, "<show>away</show>") == .cross)
+        #expect(try test.local(nil, "<show>away</show>") == .repeated)
+        try test.remote("probe", to: Who.local)
+        #expect(try test.local(nil, "<show>away</show>") == .cross)
+        #expect(try test.local(nil, "<show>away</show>") == .repeated)
+        try test.remote("probe", to: Who.local)
+        test.act { cache, now in cache.localStreamLost(now: now) }
+        test.act { cache, now in cache.localStreamRestored(now: now) }
+        test.pass(.minutes(7))
+        #expect(
+            test.takeActions().last
+                == "link: <presence to='\(Who.remote)' from='\(Who.local)/balcony' type='unavailable'/>")
+    }
+
     @Test func `who is not heard of is asked for, and gone without an answer`() throws {
         let test = test()
         let contacts = ["romeo@montague.example", "mercutio@montague.example", "tybalt@montague.example"]

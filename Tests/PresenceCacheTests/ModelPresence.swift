@@ -12,6 +12,7 @@ struct ModelPresence {
         var isDirected = false
         var shown = 0
         var isOwed = false
+        var isRetold = false
         var waiting: (body: String, until: Int)?
     }
 
@@ -76,14 +77,19 @@ struct ModelPresence {
         switch type {
         case nil:
             if pair.isProbed, stamped { pair.isSeen = true }
-            guard toResource.isEmpty else { return .cross }
+            guard toResource.isEmpty else {
+                if pair.isProbed, stamped, pair.outbound[resource] == nil {
+                    pair.outbound[resource] = Told(body: body, at: time, isRetold: true)
+                }
+                return .cross
+            }
             guard var told = pair.outbound[resource] else {
                 pair.outbound[resource] = Told(body: body, at: time)
                 return .cross
             }
             defer { pair.outbound[resource] = told }
             let crossed = Told(body: body, at: time)
-            if told.isOwed || pair.isProbed && stamped {
+            if told.isOwed || told.isRetold || pair.isProbed && stamped {
                 told = crossed
                 return .cross
             }
@@ -101,12 +107,12 @@ struct ModelPresence {
             told.waiting = (body, until)
             return .held
         case "unavailable":
-            guard toResource.isEmpty else { return .cross }
             if resource.isEmpty {
                 if pair.isProbed { pair.isSeen = true }
                 pair.isProbed = false
-                pair.outbound = [:]
             }
+            guard toResource.isEmpty else { return .cross }
+            if resource.isEmpty { pair.outbound = [:] }
             pair.outbound[resource] = nil
             return .cross
         case "probe":
@@ -228,7 +234,14 @@ struct ModelPresence {
             pair.isProbing = false
             become(known: &pair, time - 60)
         case "probe":
-            forgetTold(&pair, remote, local)
+            for (resource, told) in pair.outbound {
+                var retold = Told(body: told.body, at: told.at, isRetold: true)
+                if let waiting = told.waiting {
+                    actions.append("link: " + Self.xml(remote, Self.full(local, resource), nil, waiting.body))
+                    retold.body = waiting.body
+                }
+                pair.outbound[resource] = retold
+            }
             pair.isProbed = true
         case "subscribe":
             forgetTold(&pair, remote, local)
