@@ -12,6 +12,8 @@ final class ReplayEnd {
     /// What the machine gave to its own server since the last look.
     private(set) var delivered: [Stanza] = []
     private(set) var blocks: [ByteBuffer] = []
+    /// The same in dialect `xep`.
+    private(set) var batches: [[Stanza]] = []
     /// A block came for which no acknowledgement has left.
     var owesAcknowledgement = false
     private(set) var armed: NIODeadline?
@@ -31,7 +33,7 @@ final class ReplayEnd {
         let last = machine.lastOutboxID
         machine.localStanzaReceived(stanza, receipt: nil, isTurnOpen: true, now: now)
         draw(now)
-        return machine.lastOutboxID == last ? nil : machine.queuedStanza(machine.lastOutboxID)
+        return machine.lastOutboxID == last ? nil : machine.queuedStanza(machine.lastOutboxID) ?? batches.last?.last
     }
 
     func turnEnded(now: NIODeadline) {
@@ -42,6 +44,11 @@ final class ReplayEnd {
     func received(_ block: ByteBuffer, now: NIODeadline) {
         machine.linkBlockReceived(block, now: now)
         owesAcknowledgement = true
+        draw(now)
+    }
+
+    func received(_ batch: [Stanza], now: NIODeadline) {
+        for stanza in batch { machine.linkStanzaReceived(stanza, now: now) }
         draw(now)
     }
 
@@ -63,6 +70,11 @@ final class ReplayEnd {
         return blocks
     }
 
+    func takeBatches() -> [[Stanza]] {
+        defer { batches = [] }
+        return batches
+    }
+
     func takeDelivered() -> [Stanza] {
         defer { delivered = [] }
         return delivered
@@ -81,7 +93,10 @@ final class ReplayEnd {
             case .arm(let deadline): armed = deadline
             case .disarm: armed = nil
             case .failLink(let error): preconditionFailure("the link of a replay failed: \(error)")
-            case .send, .handled, .holdLink, .stopReading, .wantLink, .note: break
+            case .send(let batch):
+                batches.append(batch)
+                machine.linkReady(now: now)
+            case .handled, .holdLink, .stopReading, .wantLink, .note: break
             }
         }
     }

@@ -1,4 +1,4 @@
-import Blocks
+package import Blocks
 import BridgeCore
 import NIOCore
 import Outbox
@@ -16,6 +16,8 @@ package final class TrafficReplay {
         /// Stanzas of a block, after what the profile leaves.
         package var batch = 16
         package var profile: CompiledProfile?
+        /// In dialect `xep` stanzas cross as they are, without compression, headers and acknowledgements.
+        package var dialect = LinkDialect.skywave
         /// Seconds of the bridges per second of the recording; nil: rules that hang on time are off.
         package var timeScale: Double?
 
@@ -43,7 +45,8 @@ package final class TrafficReplay {
                 name: "replay", localDomains: domains[side],
                 remoteDomains: domains[1 - side].compactMap { DomainPattern($0.string) })
             policy.profile = options.profile
-            policy.dialect = .skywave
+            policy.dialect = options.dialect
+            policy.batchBytes = 1 << 18
             policy.foldsIDs = options.profile?.outbox.foldsIDs ?? false
             policy.cachesPresence = true
             policy.presence.probeBurst = 0
@@ -154,6 +157,11 @@ package final class TrafficReplay {
             acknowledge(1 - side)
             bytesLink += block.readableBytes
             ends[1 - side].received(block, now: now)
+            collect(at: 1 - side)
+        }
+        for batch in ends[side].takeBatches() {
+            bytesLink += batch.reduce(0) { $0 + $1.byteCount }
+            ends[1 - side].received(batch, now: now)
             collect(at: 1 - side)
         }
     }

@@ -1,4 +1,5 @@
 import ArgumentParser
+import Blocks
 import Bridge
 import Profiles
 import TrafficMeasurement
@@ -11,7 +12,7 @@ extension ProfileCommand {
         var recordings: [String]
         @Option(help: "Stanzas of a block in each direction, after what the profile leaves.")
         var batch = 16
-        @Option(help: "The dialect of the link; only skywave can be measured.")
+        @Option(help: "The dialect of the link, skywave or xep (XEP-0361: stanzas as they are, without compression).")
         var dialect = "skywave"
         @Option(help: "Seconds of the bridges per second of the recording; without it rules that hang on time are off.")
         var timeScale: Double?
@@ -21,7 +22,7 @@ extension ProfileCommand {
 
         func validate() throws {
             guard (1...4_096).contains(batch) else { throw ValidationError("--batch takes 1 to 4096") }
-            guard dialect == "skywave" else { throw ValidationError("--dialect takes skywave") }
+            guard LinkDialect(rawValue: dialect) != nil else { throw ValidationError("--dialect takes skywave or xep") }
             if let timeScale, !(timeScale > 0 && timeScale <= 1e6) { throw ValidationError("--time-scale takes a number above 0") }
         }
 
@@ -30,6 +31,7 @@ extension ProfileCommand {
             var options = TrafficReplay.Options()
             options.batch = batch
             options.profile = CompiledProfile(profile)
+            options.dialect = LinkDialect(rawValue: dialect) ?? .skywave
             options.timeScale = timeScale
             return try recordings.map { file in
                 let bytes: [UInt8]

@@ -61,6 +61,17 @@ import XMPP
         #expect(total.stanzasIn == 4 && total.stanzasOut == 2)
     }
 
+    @Test func `in dialect xep stanzas cross as they are, and copies one by one`() throws {
+        let entries = ["juliet", "nurse", "paris"].map {
+            (site: "a", xml: "<message from='romeo@a.example/1' to='\($0)@b.example' type='chat' id='m'><body>to all</body></message>")
+        }
+        var options = try options()
+        options.dialect = .xep
+        let total = try Measurement(try recording(entries), options).total
+        #expect(total.stanzasOut == 3 && total.merged == 0)
+        #expect(total.bytesLink == entries.reduce(0) { $0 + $1.xml.utf8.count })
+    }
+
     @Test func `what a profile takes away is counted and saves bytes`() throws {
         let state = "<active xmlns='http://jabber.org/protocol/chatstates'/>"
         var entries = (0..<16).map { (site: "a", xml: message($0, more: state)) }
