@@ -162,7 +162,7 @@ let package = Package(
             ]),
         .testTarget(
             name: "TrafficMeasurementTests",
-            dependencies: ["TrafficMeasurement", "TrafficRecording", "Profiles", "XMPP", nioCore]),
+            dependencies: ["TrafficMeasurement", "Blocks", "TrafficRecording", "Profiles", "XMPP", nioCore]),
         .testTarget(name: "SimulationTests", dependencies: ["LinkSimulator", "skywave-sim", "TestSupport"]),
         .testTarget(name: "IntegrationTests", dependencies: ["TestSupport", nioCore, nioPosix]),
     ],

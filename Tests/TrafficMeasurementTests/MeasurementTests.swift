@@ -1,3 +1,4 @@
+import Blocks
 import NIOCore
 import Profiles
 import Testing
