@@ -40,17 +40,21 @@ struct DiscoInfo: Equatable {
     /// Memory, roughly.
     var byteCount: Int {
         var count = 64
-        func add(_ text: String) { count += 24 + text.utf8.count }
-        for identity in identities { add(identity.text) }
-        for feature in features { add(feature) }
+        forEachPart { count += 24 + $0.utf8.count }
+        return count
+    }
+
+    /// Everything that is hashed, in order.
+    private func forEachPart(_ body: (String) -> Void) {
+        for identity in identities { body(identity.text) }
+        for feature in features { body(feature) }
         for form in forms {
-            add(form.type)
+            body(form.type)
             for field in form.fields {
-                add(field.name)
-                for value in field.values { add(value) }
+                body(field.name)
+                for value in field.values { body(value) }
             }
         }
-        return count
     }
 
     /// - Parameter answer: an IQ result with the query as its only child.
@@ -171,25 +175,16 @@ struct DiscoInfo: Equatable {
     /// The text that is hashed (XEP-0115 §5.1).
     var verificationText: [UInt8] {
         var text: [UInt8] = []
-        func add(_ part: String) {
+        forEachPart { part in
             text.append(contentsOf: part.utf8)
             text.append(UInt8(ascii: "<"))
-        }
-        for identity in identities { add(identity.text) }
-        for feature in features { add(feature) }
-        for form in forms {
-            add(form.type)
-            for field in form.fields {
-                add(field.name)
-                for value in field.values { add(value) }
-            }
         }
         return text
     }
 
     /// `ver` of this result.
     func hash(_ algorithm: CapsHash.Algorithm) -> CapsHash {
-        CapsHash(algorithm: algorithm, value: Base64Bytes.encode(algorithm.digest(verificationText)))
+        CapsHash(algorithm: algorithm, value: Base64.encode(algorithm.digest(verificationText)))
     }
 
     // MARK: Writing

@@ -121,7 +121,7 @@ struct VCardCache {
 
     private static func photo(of card: Element) -> String {
         guard let data = card.firstChild("PHOTO", XMLNamespace.vCard)?.firstChild("BINVAL", XMLNamespace.vCard),
-            let bytes = Base64Bytes.decode(data.text), !bytes.isEmpty
+            let bytes = Base64.bytes(of: data.text, skipsWhiteSpace: true), !bytes.isEmpty
         else { return "" }
         return SHA1.digest(bytes).map { byte in
             let digits = String(byte, radix: 16)

@@ -1,3 +1,5 @@
+import XMPP
+
 /// Puts another word in the place of each: as long, of characters of the same kind, and always the same one for the
 /// same word, whatever its capitals.
 ///

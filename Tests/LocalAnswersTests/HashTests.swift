@@ -1,5 +1,6 @@
 @testable import LocalAnswers
 import Testing
+import XMPP
 
 @Suite struct HashTests {
     private static func hexadecimal(_ bytes: [UInt8]) -> String {
@@ -76,11 +77,11 @@ import Testing
         ("", ""), ("f", "Zg=="), ("fo", "Zm8="), ("foo", "Zm9v"), ("foob", "Zm9vYg=="), ("foobar", "Zm9vYmFy"),
     ])
     func `Base64 is that of RFC 4648`(text: String, encoded: String) {
-        #expect(Base64Bytes.encode(Array(text.utf8)) == encoded)
-        #expect(Base64Bytes.decode(encoded) == Array(text.utf8))
-        #expect(Base64Bytes.decode(encoded.map { "\n \($0)" }.joined()) == Array(text.utf8))
+        #expect(Base64.encode(Array(text.utf8)) == encoded)
+        #expect(Base64.bytes(of: encoded, skipsWhiteSpace: true) == Array(text.utf8))
+        #expect(Base64.bytes(of: encoded.map { "\n \($0)" }.joined(), skipsWhiteSpace: true) == Array(text.utf8))
     }
 
     @Test(arguments: ["Z", "Zg", "Zg=", "Zg===", "Z=g=", "Zm9v=", "Zm9*", "=", "Zm9vé"])
-    func `what is no Base64 is not decoded`(text: String) { #expect(Base64Bytes.decode(text) == nil) }
+    func `what is no Base64 is not decoded`(text: String) { #expect(Base64.bytes(of: text, skipsWhiteSpace: true) == nil) }
 }

@@ -1,7 +1,15 @@
-/// SipHash-2-4 of 64-bit words: a keyed hash by which ids are made that nobody without the key can guess.
+/// SipHash-2-4 of 64-bit words: a keyed hash whose values nobody without the key can guess, and
+/// which tell nothing of what was hashed.
 /// Source: Aumasson and Bernstein, "SipHash: a fast short-input PRF", 2012.
-enum SipHash {
-    static func of(_ words: [UInt64], key: (UInt64, UInt64)) -> UInt64 {
+package struct SipHash: Sendable {
+    private let key: (UInt64, UInt64)
+
+    package init(key: (UInt64, UInt64)) { self.key = key }
+
+    /// Of two words.
+    package func callAsFunction(_ first: UInt64, _ second: UInt64) -> UInt64 { Self.of([first, second], key: key) }
+
+    package static func of(_ words: [UInt64], key: (UInt64, UInt64)) -> UInt64 {
         var v0 = key.0 ^ 0x736f_6d65_7073_6575
         var v1 = key.1 ^ 0x646f_7261_6e64_6f6d
         var v2 = key.0 ^ 0x6c79_6765_6e65_7261
