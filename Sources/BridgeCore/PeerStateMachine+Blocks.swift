@@ -41,8 +41,8 @@ extension PeerStateMachine {
         return heldUntil(now: now, enoughBytes: enough)
     }
 
-    /// Keeps count of what waits and goes with the one before it: it does not fill a block. Never too many are counted; too few
-    /// cut a block early.
+    /// Keeps count of what waits and goes with the one before it: it does not fill a block. A copy that does not stand beside
+    /// the other is not counted, and cuts a block early; where copies expire before they leave, a block waits for its hold.
     mutating func noteCopy(_ stanza: Stanza) {
         guard speaksBlocks, policy.hold != .turn else { return }
         let likeness = FoldableStanza(stanza)?.likeness
