@@ -221,8 +221,19 @@ package struct PeerStateMachine: ~Copyable {
     }
 
     /// Whether a stanza has a row of its own: everything but presence that is worth something only while it is fresh.
+    ///
+    /// Presence is not, by default: it changes often, and is said again. But when the bridge stops in peace it is worth a row,
+    /// since nobody says again what he has said.
     func isRecorded(_ stanza: Stanza) -> Bool {
-        journal.isOn && (policy.journalsPresence || !stanza.isVolatile)
+        journal.isOn && (policy.journalsPresence || isStopped || !stanza.isVolatile)
+    }
+
+    /// Gives rows to what waits without, so that the next run sends it.
+    private mutating func recordWaitingPresence(now: NIODeadline) {
+        for entry in outbox.removeAll().sorted(by: { $0.id < $1.id }) {
+            if !entry.isRecorded { journal.put(.outbox, id: entry.id, entry.stanza, time: entry.arrival) }
+            outbox.restore(OutboxEntry(id: entry.id, stanza: entry.stanza, arrival: entry.arrival, isRecorded: true))
+        }
     }
 
     // MARK: Time
@@ -256,7 +267,11 @@ package struct PeerStateMachine: ~Copyable {
     /// local stanzas are refused, what still comes over the link is delivered.
     package mutating func shutdownRequested(now: NIODeadline) {
         guard !isStopped else { return }
-        if !journal.isOn {
+        presence.shutdownRequested()
+        drawPresence(now: now)
+        if journal.isOn {
+            recordWaitingPresence(now: now)
+        } else {
             expire(now: now)
             while let request = remoteRequests.takeOldest() { bounce(request.request, .shuttingDown, from: .link, now: now) }
             if link == .ready, !outbox.isEmpty { sendLast(now: now) }

@@ -50,11 +50,14 @@ extension PeerPresence {
         streams &+= 1
         askAt = nil
         concludeAt = nil
+        knockAt = now + policy.localGrace
+        knockPlace = 0
     }
 
     package mutating func localStreamRestored(now: NIODeadline) {
         guard !isServerUp else { return }
         isServerUp = true
+        knockAt = nil
         askAt = now + policy.localGrace
         if !sweeps.isEmpty { sweepAt = now }
     }
@@ -81,6 +84,7 @@ extension PeerPresence {
         add(owedAt)
         add(askAt)
         add(concludeAt)
+        add(knockAt)
         if !isLinkUp, let lost = linkLostAt {
             if shown == .asItIs, let after = policy.markAfter { add(lost + after) }
             if shown != .unavailable, let after = policy.unavailableAfter { add(lost + after) }
@@ -110,7 +114,31 @@ extension PeerPresence {
             concludeAt = nil
             schedule(.conclude, at: now)
         }
+        if let at = knockAt, at <= now { knock(now) }
         if let at = sweepAt, at <= now { sweep(now) }
+    }
+
+    /// Asks a local server that opened no stream again for one of its users, so that its answer opens one, or the bridge's
+    /// own attempt fails. Without that, users of a server that came back with nobody logged in would be online for the other
+    /// side for ever. Until it answers nothing is concluded: it may only be unreachable from here, and its users would not
+    /// say again what they believe to be known.
+    private mutating func knock(_ now: NIODeadline) {
+        let end = min(store.entries.count, knockPlace + Self.stride)
+        while knockPlace < end {
+            let entry = store[entry: Int32(knockPlace)]
+            knockPlace += 1
+            guard entry.flags.contains(.used), !entry.flags.contains(.inbound), entry.streams != streams,
+                store[pair: entry.pair].flags.contains(.seen),
+                let probe = stanza(.probe, of: store[pair: entry.pair], isInbound: true)
+            else { continue }
+            actions.append(.deliver(probe, age: nil))
+            // Another one next time: the server may know nothing of this one.
+            knockAt = now + policy.localGrace
+            return
+        }
+        let isThrough = knockPlace >= store.entries.count
+        if isThrough { knockPlace = 0 }
+        knockAt = now + (isThrough ? policy.localGrace : limits.pace)
     }
 
     private mutating func show(_ next: ShownPresence, _ now: NIODeadline) {

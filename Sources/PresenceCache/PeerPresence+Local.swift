@@ -192,6 +192,15 @@ extension PeerPresence {
         }
     }
 
+    /// The bridge stops: what waits for its time is to cross as soon as it can.
+    package mutating func shutdownRequested() {
+        // In the order in which it would have left: what a hash table holds has none.
+        for waiting in heldTimes.unordered.sorted() where held[waiting.entry]?.serial == waiting.serial {
+            releaseHeld(waiting.entry)
+        }
+        heldTimes = Heap()
+    }
+
     // MARK: What ends
 
     private mutating func unavailableLeft(_ parties: Parties) {

@@ -59,6 +59,9 @@ package struct PeerPresence: ~Copyable {
     /// How often the peer's bridge forgot what it knew.
     var run: UInt16 = 0
     var askAt: NIODeadline?
+    /// When a server that was lost is to be asked for somebody, and which entry is looked at first.
+    var knockAt: NIODeadline?
+    var knockPlace = 0
     var concludeAt: NIODeadline?
 
     var sweeps: Deque<Sweep> = []

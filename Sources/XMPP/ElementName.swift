@@ -26,7 +26,6 @@ package struct ElementName: Hashable, Sendable {
     package static let metadataBinding = ElementName(known: 16)
     package static let headers = ElementName(known: 17)
     package static let caps = ElementName(known: 18)
-    package static let capsToken = ElementName(known: 19)
 
     private init(code: UInt16) { self.code = code }
     private init(known code: UInt16) { self.code = code }
@@ -40,7 +39,7 @@ package struct ElementName: Hashable, Sendable {
         (XMLNamespace.securityLabel, "securitylabel"), (XMLNamespace.xmlSignature, "Signature"),
         (XMLNamespace.confidentialityLabel, "originatorConfidentialityLabel"),
         (XMLNamespace.metadataBinding, "BindingInformation"), (XMLNamespace.headers, "headers"),
-        (XMLNamespace.caps, "c"), (XMLNamespace.capsToken, "t"),
+        (XMLNamespace.caps, "c"),
     ] + payloadVocabulary
 
     /// Looks a name up in the vocabulary.

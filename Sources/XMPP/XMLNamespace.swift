@@ -32,7 +32,5 @@ package enum XMLNamespace {
     package static let metadataBinding = "urn:nato:stanag:4778:bindinginformation:1:0"
     /// Entity capabilities (XEP-0115).
     package static let caps = "http://jabber.org/protocol/caps"
-    /// A number that stands for entity capabilities between two bridges; docs/presence.md.
-    package static let capsToken = "urn:skywave:caps:0"
     package static let headers = "http://jabber.org/protocol/shim"
 }

@@ -139,6 +139,27 @@ import XMPP
         #expect(peer.status.queuedStanzas == 3 && peer.status.pendingLocalRequests == 1)
     }
 
+    @Test func `presence that waits when the bridge stops in peace is sent by the next run, before its end`() throws {
+        let peer = peer()
+        let away = try presence(payload: "<show>away</show>")
+        peer.send(away)
+        peer.send(try presence(from: "other@ship.example/1", payload: "<show>dnd</show>"))
+        peer.send(try presence(from: "other@ship.example/1", type: "unavailable"))
+        commitAll(peer)
+        peer.run { $0.shutdownRequested(now: peer.now) }
+        peer.send(try presence(from: "third@ship.example/1", payload: "<show>xa</show>"))
+        commitAll(peer)
+        peer.restart()
+        #expect(peer.status.queuedStanzas == 4)
+        // A crash keeps only what ends presence.
+        let other = self.peer()
+        other.send(away)
+        other.send(try presence(type: "unavailable"))
+        commitAll(other)
+        other.restart()
+        #expect(other.status.queuedStanzas == 1)
+    }
+
     @Test func `a request is answered once, by the bridge or by the peer, across restarts`() throws {
         let pair = PeerPair(seed: 4) { $0.iqTimeout = .seconds(60) }
         pair.ship.send(try iq("get", id: "answered"))

@@ -292,4 +292,59 @@ import XMPP
         test.pass(.hours(1))
         #expect(test.takeActions().isEmpty)
     }
+
+    @Test func `a server that opens no stream again is asked for one user at a time until it does`() throws {
+        let test = test()
+        let contacts = ["romeo@montague.example", "mercutio@montague.example"]
+        for contact in contacts { _ = try test.local("subscribed", from: Who.local, to: contact) }
+        for contact in contacts + ["stranger@montague.example"] {
+            _ = try test.local(nil, "<show>away</show>", to: contact)
+        }
+        func probe(_ contact: String) -> String { "local: <presence to='\(Who.local)' from='\(contact)' type='probe'/>" }
+        test.act { cache, now in cache.localStreamLost(now: now) }
+        test.pass(.seconds(299))
+        #expect(test.takeActions().isEmpty)
+        test.pass(.seconds(2))
+        #expect(test.takeActions() == [probe(contacts[0])])
+        test.pass(.minutes(5))
+        #expect(test.takeActions() == [probe(contacts[1])])
+        // Nobody is told that they are gone as long as the server is.
+        test.pass(.hours(1))
+        let actions = test.takeActions()
+        #expect(actions.allSatisfy { $0.hasPrefix("local: ") } && (6...12).contains(actions.count))
+        // Its answer for one of them opens the stream; of the other nothing is heard.
+        test.act { cache, now in cache.localStreamRestored(now: now) }
+        #expect(try test.local(nil, "<show>away</show>" + Who.localStamp, to: contacts[0]) == .repeated)
+        test.pass(.minutes(7))
+        #expect(
+            test.takeActions() == [
+                probe(contacts[1]),
+                "link: <presence to='\(contacts[1])' from='\(Who.local)/balcony' type='unavailable'/>",
+            ])
+        test.pass(.hours(1))
+        #expect(test.takeActions().isEmpty)
+    }
+
+    @Test func `what is held crosses when the bridge stops, in its order`() throws {
+        var policy = PresencePolicy()
+        policy.minimumInterval = .seconds(60)
+        let test = TestPresence(policy)
+        var contacts: [String] = []
+        for number in 0..<20 {
+            contacts.append("c\(number)@montague.example")
+            _ = try test.local(nil, "<show>away</show>", to: contacts[number])
+        }
+        for contact in contacts { _ = try test.local(nil, "<show>xa</show>", to: contact) }
+        #expect(try test.local("unavailable", to: contacts[3]) == .cross)
+        test.act { cache, _ in cache.shutdownRequested() }
+        #expect(
+            test.takeActions()
+                == contacts.filter { $0 != contacts[3] }.map {
+                    "link: <presence to='\($0)' from='\(Who.local)/balcony'><show>xa</show></presence>"
+                })
+        test.pass(.minutes(5))
+        #expect(test.takeActions().isEmpty)
+    }
 }
+
+struct Missing: Error {}
