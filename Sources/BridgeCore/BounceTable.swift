@@ -37,7 +37,8 @@ package enum BounceReason: Equatable, Sendable {
     case localDelivery(StanzaErrorCondition, StanzaErrorType)
 }
 
-/// The one table of what the bridge answers in somebody else's name (wire-specs §16).
+/// The one table of what the bridge answers in somebody else's name (RFC 6120 §8.2.3 and §8.3, RFC 6121 §8; XEP-0045
+/// for rooms).
 package enum BounceTable {
     package struct Reply: Equatable, Sendable {
         package var condition: StanzaErrorCondition

@@ -41,7 +41,7 @@ extension PeerStateMachine {
     }
 
     /// While the link is down a client that asks whether it is still in a room is told what is known, whatever the profile
-    /// says: any other error but a time-out would make it join again (XEP-0410 §3.2, wire-specs §16), and an answer that
+    /// says: any other error but a time-out would make it join again (XEP-0410 §3.2), and an answer that
     /// comes after the outage helps nobody. True when the request is answered.
     mutating func answerRoomPing(_ request: Stanza, now: NIODeadline) -> Bool {
         guard link == .down, request.kind == .iq, let place = answers.roomPing(request) else { return false }

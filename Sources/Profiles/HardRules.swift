@@ -27,8 +27,9 @@ enum HardRules {
         var allowed: String?
     }
 
-    /// Which payloads the bridge can answer for: it may know the answer, or the standard gives one (wire-specs §16).
-    static let answerable = ["ping", "disco-info", "disco-items", "vcard", "last-activity"]
+    /// Which payloads the bridge can answer for: it may know the answer, or the standard gives one (XEP-0199 §4, XEP-0115 §5.4,
+    /// XEP-0054 §3).
+    static let answerable = ["ping", "disco-info", "vcard"]
 
     /// A short name that is at home in a section, for messages.
     static func example(_ places: PayloadPlaces) -> String {

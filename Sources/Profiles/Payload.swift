@@ -1,6 +1,6 @@
 /// One entry of the vocabulary: a short name and the elements that it stands for.
 ///
-/// No element belongs to two entries. Source: the element tables of the XEPs, in the order of wire-specs §17.
+/// No element belongs to two entries. Source: the element tables of the XEPs that each entry names.
 package struct Payload: Sendable {
     /// How profiles write it.
     package let name: String

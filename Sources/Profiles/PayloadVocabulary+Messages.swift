@@ -1,6 +1,6 @@
 import XMPP
 
-/// Chat metadata and contents of messages (wire-specs §17.1), security labels (§17.2).
+/// Chat metadata and contents of messages, security labels.
 extension PayloadVocabulary {
     static let messages: [Payload] = [
         Payload("body", Payload.all(XMLNamespace.server, "body"), in: .message, .kept, "text", "RFC 6121 §5.2.3"),

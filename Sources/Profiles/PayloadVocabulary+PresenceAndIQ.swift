@@ -1,6 +1,6 @@
 import XMPP
 
-/// Payloads of presence (wire-specs §17.3) and of IQs (§17.4).
+/// Payloads of presence and of IQs.
 extension PayloadVocabulary {
     static let presence: [Payload] = [
         Payload(

@@ -92,7 +92,7 @@ package enum PayloadVocabulary {
         }
     }
 
-    /// Namespaces whose elements are all kept, known or not (wire-specs §17.2).
+    /// Namespaces whose elements are all kept, known or not (XEP-0258, STANAG 4774 and 4778).
     static let protectedNamespaces = [
         XMLNamespace.securityLabel, "urn:xmpp:sec-label:ess:0", XMLNamespace.xmlSignature,
         XMLNamespace.confidentialityLabel, XMLNamespace.metadataBinding,

@@ -45,7 +45,7 @@ package struct Refusal: Equatable, Sendable {
     }
 
     /// A payload that the link does not carry: in a message the sender may leave it out, an IQ or a call is what nobody
-    /// here supports (wire-specs §16).
+    /// here supports (RFC 6120 §8.3.3).
     static func payload(_ payload: Payload?, in kind: StanzaKind) -> Refusal {
         let text = payload.map { "this link carries no \($0.title)" } ?? "this link carries nothing of this kind"
         let isUnsupported = kind == .iq || payload?.name == "jingle-message"

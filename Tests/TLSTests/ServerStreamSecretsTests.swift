@@ -2,7 +2,7 @@ import TLS
 import Testing
 import XMPP
 
-@Suite("Stream secrets (wire-specs 13.3, XEP-0185, XEP-0114)")
+@Suite("Stream secrets (XEP-0185, XEP-0220, XEP-0114)")
 struct ServerStreamSecretsTests {
     private func domain(_ text: String) throws -> Domain { try #require(Domain(text)) }
 
