@@ -176,7 +176,7 @@ struct PairStore: ~Copyable {
             texts.release(remote)
             return nil
         }
-        guard let payload = unsafe texts.hold(payload) else {
+        guard let payload = unsafe texts.hold(payload, isPayload: true) else {
             texts.release(remote)
             texts.release(local)
             return nil
@@ -233,7 +233,7 @@ struct PairStore: ~Copyable {
 
     /// Gives a presence another payload; false where there is no room for it.
     mutating func setPayload(_ payload: UnsafeRawBufferPointer, of index: Int32) -> Bool {
-        guard let id = unsafe texts.hold(payload) else { return false }
+        guard let id = unsafe texts.hold(payload, isPayload: true) else { return false }
         texts.release(entries[Int(index)].payload)
         entries[Int(index)].payload = id
         return true

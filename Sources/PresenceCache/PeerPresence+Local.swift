@@ -150,7 +150,7 @@ extension PeerPresence {
     private mutating func hold(_ index: Int32, until: NIODeadline) -> Bool {
         let waiting = held[index]
         guard scratch.count <= limits.payloadBytes, waiting != nil || held.count < limits.held,
-            let payload = unsafe scratch.withUnsafeBytes({ unsafe store.texts.hold($0) })
+            let payload = unsafe scratch.withUnsafeBytes({ unsafe store.texts.hold($0, isPayload: true) })
         else { return false }
         if let waiting {
             store.texts.release(waiting.payload)
@@ -288,7 +288,7 @@ extension PeerPresence {
         }
         endSubscribe(pair)
         guard scratch.count <= limits.payloadBytes,
-            let payload = unsafe scratch.withUnsafeBytes({ unsafe store.texts.hold($0) })
+            let payload = unsafe scratch.withUnsafeBytes({ unsafe store.texts.hold($0, isPayload: true) })
         else { return .cross }
         subscribes[pair] = PendingSubscribe(payload: payload, at: tick(now))
         change(pair, set: .subscribing)

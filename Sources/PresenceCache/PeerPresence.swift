@@ -34,6 +34,8 @@ package struct PeerPresence: ~Copyable {
     let reader = StanzaReader()
     /// The payload of the stanza that is looked at.
     var scratch: [UInt8] = []
+    /// The payload of the stanza that is made.
+    private var written: [UInt8] = []
     var actions: Deque<PresenceAction> = []
     package var counts = PresenceCounts()
 
@@ -249,9 +251,12 @@ package struct PeerPresence: ~Copyable {
             bare: store.texts.bytes(pair.remote), resource: store.texts.bytes(entry.remoteResource))
         let local = unsafe PresenceWriter.Address(
             bare: store.texts.bytes(pair.local), resource: store.texts.bytes(localResource ?? entry.localResource))
-        return unsafe writer.make(
-            to: isInbound ? local : remote, from: isInbound ? remote : local, type: type,
-            payload: type == .absent ? store.texts.bytes(payload ?? entry.payload) : nil)
+        let (to, from) = isInbound ? (local, remote) : (remote, local)
+        guard type == .absent else { return unsafe writer.make(to: to, from: from, type: type, payload: nil) }
+        written.removeAll(keepingCapacity: true)
+        store.texts.append(payload ?? entry.payload, to: &written)
+        let bytes = written
+        return unsafe bytes.withUnsafeBytes { unsafe writer.make(to: to, from: from, type: type, payload: $0) }
     }
 
     /// A stanza between the bare addresses of a pair, or to or from a local resource.

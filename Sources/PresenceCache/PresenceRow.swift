@@ -76,9 +76,13 @@ extension PeerPresence {
                 store[pair: index].row = nextRow
                 nextRow += 1
             }
-            let payload = unsafe PresenceRow.write(
-                pair.flags, remote: store.texts.bytes(pair.remote), local: store.texts.bytes(pair.local),
-                subscribe: store.texts.bytes(subscribes[index]?.payload ?? 0))
+            var subscribe: [UInt8] = []
+            store.texts.append(subscribes[index]?.payload ?? 0, to: &subscribe)
+            let payload = unsafe subscribe.withUnsafeBytes { subscribe in
+                unsafe PresenceRow.write(
+                    pair.flags, remote: store.texts.bytes(pair.remote), local: store.texts.bytes(pair.local),
+                    subscribe: subscribe)
+            }
             records.append(.put(.presence, id: UInt64(store[pair: index].row), .bytes(payload), time: time))
         }
         changedPairs.removeAll(keepingCapacity: changedPairs.count < 1_024)
@@ -101,7 +105,7 @@ extension PeerPresence {
             store[pair: pair].row = id
             store[pair: pair].flags = kept.flags
             guard kept.flags.contains(.subscribing) else { continue }
-            if let payload = unsafe kept.subscribe.withUnsafeBytes({ unsafe store.texts.hold($0) }) {
+            if let payload = unsafe kept.subscribe.withUnsafeBytes({ unsafe store.texts.hold($0, isPayload: true) }) {
                 subscribes[pair] = PendingSubscribe(payload: payload, at: 0)
             } else {
                 store[pair: pair].flags.remove(.subscribing)

@@ -18,7 +18,12 @@ import Glibc
         var hash: UInt32
         /// The next in the bucket.
         var next: ID
-        var count: UInt32
+        /// Bytes as they are kept; the highest bit says that they are in ``PayloadShorthand``.
+        var size: UInt32
+
+        var count: Int { Int(size & ~Self.short) }
+        var isShort: Bool { size & Self.short != 0 }
+        static let short: UInt32 = 1 << 31
     }
 
     @safe private struct Chunk {
@@ -58,7 +63,9 @@ import Glibc
     // MARK: Keeping
 
     /// The name of a string, which is held until ``release(_:)``; nil where it is too long or there is no room.
-    mutating func hold(_ bytes: UnsafeRawBufferPointer) -> ID? {
+    ///
+    /// - Parameter isPayload: it may be kept in ``PayloadShorthand``; it is read by ``append(_:to:)`` then.
+    mutating func hold(_ bytes: UnsafeRawBufferPointer, isPayload: Bool = false) -> ID? {
         guard unsafe !bytes.isEmpty else { return 0 }
         guard bytes.count <= Self.longest else { return nil }
         let hash = UInt32(truncatingIfNeeded: unsafe hash.of(bytes))
@@ -67,11 +74,18 @@ import Glibc
             return found
         }
         if count >= buckets.count { growBuckets() }
+        guard isPayload, let short = unsafe PayloadShorthand.shortened(bytes) else {
+            return unsafe add(bytes, hash, isShort: false)
+        }
+        return unsafe short.withUnsafeBytes { unsafe add($0, hash, isShort: true) }
+    }
+
+    private mutating func add(_ bytes: UnsafeRawBufferPointer, _ hash: UInt32, isShort: Bool) -> ID? {
         guard let id = allocate(Self.units(bytes.count)), let start = bytes.baseAddress else { return nil }
         let bucket = Int(hash) & (buckets.count - 1)
         let header = unsafe header(id)
         unsafe header.pointee = Header(
-            references: 1, hash: hash, next: buckets[bucket], count: UInt32(bytes.count))
+            references: 1, hash: hash, next: buckets[bucket], size: UInt32(bytes.count) | (isShort ? Header.short : 0))
         unsafe memcpy(header + 1, start, bytes.count)
         buckets[bucket] = id
         count += 1
@@ -104,7 +118,7 @@ import Glibc
         let header = unsafe header(id)
         unsafe header.pointee.references -= 1
         guard unsafe header.pointee.references == 0 else { return }
-        let units = unsafe Self.units(Int(header.pointee.count))
+        let units = unsafe Self.units(header.pointee.count)
         let bucket = unsafe Int(header.pointee.hash) & (buckets.count - 1)
         let next = unsafe header.pointee.next
         if buckets[bucket] == id {
@@ -125,15 +139,32 @@ import Glibc
     func equals(_ id: ID, _ bytes: UnsafeRawBufferPointer) -> Bool {
         guard id != 0 else { return unsafe bytes.isEmpty }
         let header = unsafe header(id)
-        guard unsafe Int(header.pointee.count) == bytes.count, let start = bytes.baseAddress else { return false }
+        if unsafe header.pointee.isShort { return unsafe PayloadShorthand.equals(kept(header), bytes) }
+        guard unsafe header.pointee.count == bytes.count, let start = bytes.baseAddress else { return false }
         return unsafe memcmp(header + 1, start, bytes.count) == 0
     }
 
-    /// The bytes, good until the table is changed.
+    /// The bytes, good until the table is changed. Not of a payload.
     func bytes(_ id: ID) -> UnsafeRawBufferPointer {
         guard id != 0 else { return unsafe UnsafeRawBufferPointer(start: nil, count: 0) }
         let header = unsafe header(id)
-        return unsafe UnsafeRawBufferPointer(start: header + 1, count: Int(header.pointee.count))
+        precondition(unsafe !header.pointee.isShort, "a payload is read by append(_:to:)")
+        return unsafe kept(header)
+    }
+
+    private func kept(_ header: UnsafeMutablePointer<Header>) -> UnsafeRawBufferPointer {
+        unsafe UnsafeRawBufferPointer(start: header + 1, count: header.pointee.count)
+    }
+
+    /// Appends the bytes of any string.
+    func append(_ id: ID, to bytes: inout [UInt8]) {
+        guard id != 0 else { return }
+        let header = unsafe header(id)
+        if unsafe header.pointee.isShort {
+            unsafe PayloadShorthand.append(kept(header), to: &bytes)
+        } else {
+            unsafe bytes.append(contentsOf: kept(header))
+        }
     }
 
     func string(_ id: ID) -> String { unsafe String(decoding: bytes(id), as: UTF8.self) }
