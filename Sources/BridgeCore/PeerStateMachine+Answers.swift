@@ -30,7 +30,7 @@ extension PeerStateMachine {
     }
 
     private func pong(_ request: Stanza) -> Stanza? {
-        guard let to = request.to, let from = request.from, let id = request.id, to.isBare,
+        guard request.elementCount == 2, let to = request.to, let from = request.from, let id = request.id, to.isBare,
             !remoteRooms.isForRoom(request)
         else { return nil }
         var writer = StanzaWriter()

@@ -364,4 +364,16 @@ import XMPP
         #expect(seed.isMultiple(of: 2) == (peer.status.answers.discoAnswers > 0), "seed \(seed)")
         #expect(seed.isMultiple(of: 2) == (peer.status.answers.vCardAnswers > 0), "seed \(seed)")
     }
+
+    @Test func `a ping with more in it is not answered here`() throws {
+        let peer = try peer(Self.cross)
+        let label = "<securitylabel xmlns='urn:xmpp:sec-label:0'><label/></securitylabel>"
+        for to in ["shore.example", "juliet@shore.example"] {
+            let ping = try stanza(
+                "<iq from='\(romeo)' to='\(to)' type='get' id='q'><ping xmlns='urn:xmpp:ping'/>\(label)</iq>")
+            peer.local(ping)
+            #expect(peer.sent == [ping] && peer.delivered.isEmpty)
+            peer.linkReady()
+        }
+    }
 }
