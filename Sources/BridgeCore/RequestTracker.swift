@@ -46,7 +46,7 @@ struct RequestTracker: ~Copyable {
     private var free: [Int32] = []
     private var chains: [UInt64: Chain] = [:]
     /// All requests in the order of their deadlines, with those that are gone.
-    private var order: Deque<(index: Int32, generation: UInt32)> = []
+    private var order: Deque<(index: Int32, generation: UInt32, deadline: NIODeadline)> = []
 
     private(set) var count = 0
 
@@ -64,7 +64,7 @@ struct RequestTracker: ~Copyable {
         return restore(request, row: row, deadline: now + timeout) ? .accepted : .noID
     }
 
-    /// Remembers a request until `deadline`, which must not be before that of an earlier one. False when it has no `id`.
+    /// Remembers a request until `deadline`. False when it has no `id`.
     mutating func restore(_ request: Stanza, row: UInt64, deadline: NIODeadline) -> Bool {
         guard let hash = request.exchangeHash(isAnswer: false) else { return false }
         let index: Int32
@@ -79,7 +79,10 @@ struct RequestTracker: ~Copyable {
         entries[Int(index)].row = row
         entries[Int(index)].deadline = deadline
         entries[Int(index)].next = Entry.none
-        order.append((index, entries[Int(index)].generation))
+        // At the end, but where the timeout has become shorter while others wait.
+        var place = order.count
+        while place > 0, order[place - 1].deadline > deadline { place -= 1 }
+        order.insert((index, entries[Int(index)].generation, deadline), at: place)
         if let chain = chains[hash] {
             entries[Int(chain.last)].next = index
             chains[hash] = Chain(first: chain.first, last: index)

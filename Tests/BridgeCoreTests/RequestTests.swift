@@ -151,4 +151,18 @@ import XMPP
         peer.pass(.hours(1))
         #expect(peer.delivered.isEmpty)
     }
+
+    @Test func `a shorter timeout holds for what comes next, whatever waits from before`() throws {
+        let peer = TestPeer.ready { $0.iqTimeout = .minutes(60) }
+        peer.local(try iq("get", id: "1"))
+        peer.linkReady()
+        peer.policyChanged(TestPeer.policy { $0.iqTimeout = .minutes(1) })
+        peer.local(try iq("get", id: "2"))
+        peer.linkReady()
+        peer.pass(.minutes(2))
+        #expect(peer.delivered.map(\.id) == ["2"])
+        peer.pass(.minutes(60))
+        #expect(peer.delivered.map(\.id) == ["1"])
+        #expect(peer.status.pendingLocalRequests == 0)
+    }
 }
