@@ -159,6 +159,10 @@ package struct PeerStateMachine: ~Copyable {
         if policy.isJournaled {
             recoverRooms(now: now)
             recover(recovered, now: now)
+            // Without the cache nobody notices what ends a subscription; what it knew must not be believed later.
+            if !policy.cachesPresence, !recovered[.presence].isEmpty {
+                journal.add(.removeThrough(.presence, id: UInt64(Int64.max)))
+            }
         }
         if speaksBlocks { drawSession(now: now) }
         settle(now: now)

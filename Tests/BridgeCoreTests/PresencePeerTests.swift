@@ -1,5 +1,7 @@
+import Blocks
 import BridgeCore
 import NIOCore
+import Outbox
 import Profiles
 import Testing
 import XMPP
@@ -119,5 +121,23 @@ import XMPP
         peer.linkConnected()
         peer.linkReady()
         #expect(crossing(probe, peer) == [probe])
+    }
+
+    @Test func `what the cache knew is forgotten by a run without it`() throws {
+        var policy = TestPeer.policy()
+        policy.isJournaled = true
+        policy.cachesPresence = true
+        let peer = DurablePeer(policy, seed: 3)
+        peer.send(try presence(from: Self.bareRomeo, to: Self.bareJuliet, type: "subscribe"))
+        commitAll(peer)
+        var journal = peer.journal
+        #expect(journal.peer[.presence].count == 1)
+        policy.dialect = .skywave
+        policy.cachesPresence = false
+        var machine = PeerStateMachine(
+            policy: policy, recovered: journal.peer, clock: ServiceClock(now: .seconds(0)), now: .seconds(0), random: 1)
+        let batch = machine.takeBatch()
+        journal.commit(try #require(batch))
+        #expect(journal.peer[.presence].isEmpty)
     }
 }
