@@ -72,8 +72,9 @@ extension PeerPresence {
     }
 
     /// The user may not see the contact any more. What he was told stays for the sake of whoever must tell him that it
-    /// ended.
+    /// ended. Where he was told so already, since the link is down, it must not come back when that returns.
     mutating func deauthorise(_ pair: Int32) {
+        removeEntries(of: pair) { $0.flags.contains(.inbound) && $0.shown == .unavailable }
         markDirected(pair)
         makeUnknown(pair)
         change(pair, clear: .authorised)

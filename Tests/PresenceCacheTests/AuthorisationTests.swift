@@ -270,4 +270,21 @@ import XMPP
         #expect(test.pairCount == 0)
         #expect(test.takeRecords() == [.remove(.presence, ids: [1, 2, 3])])
     }
+
+    @Test func `who unsubscribed while the link was down is not shown the contact again`() throws {
+        var policy = PresencePolicy()
+        policy.unavailableAfter = .minutes(1)
+        let test = TestPresence(policy)
+        try test.learn()
+        test.act { cache, now in cache.linkWentDown(now: now) }
+        test.pass(.minutes(2))
+        #expect(
+            test.takeActions() == [
+                "local: <presence to='\(Who.local)' from='\(Who.remote)/orchard' type='unavailable'/>"
+            ])
+        #expect(try test.local("unsubscribe", from: Who.local) == .cross)
+        test.act { cache, now in cache.linkCameUp(now: now) }
+        test.pass(.minutes(2))
+        #expect(test.takeActions().isEmpty)
+    }
 }

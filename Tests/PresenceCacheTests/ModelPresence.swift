@@ -171,6 +171,7 @@ struct ModelPresence {
     private func deauthorise(_ pair: inout Pair) {
         pair.isAuthorised = false
         makeUnknown(&pair)
+        pair.inbound = pair.inbound.filter { $0.value.shown < 2 }
         direct(&pair)
     }
 
