@@ -199,13 +199,8 @@ extension PeerPresence {
             let age = shown == .unavailable ? nil : age(of: entry, now: now)
             actions.append(.deliver(shown == .marked ? marked(told) : told, age: age))
         case .owed:
-            guard entry.flags.contains(.owed), isLinkUp else { return }
-            store[entry: index].flags.remove(.owed)
-            store[entry: index].time = tick(now)
-            owedCount -= 1
-            guard let told = stanza(entry) else { return }
-            counts.crossed += 1
-            actions.append(.cross(told))
+            guard entry.flags.contains(.owed), !entry.flags.contains(.held), isLinkUp else { return }
+            giveOwed(index, now)
         case .ask:
             guard !isInbound, entry.streams != streams else { return }
             let flags = store[pair: entry.pair].flags
@@ -227,6 +222,16 @@ extension PeerPresence {
             // Of strangers the server would say `unsubscribed`, so it was not asked: what they are told next crosses.
             remove(index)
         }
+    }
+
+    /// Lets cross what is owed.
+    mutating func giveOwed(_ index: Int32, _ now: NIODeadline) {
+        store[entry: index].flags.remove(.owed)
+        store[entry: index].time = tick(now)
+        owedCount -= 1
+        guard let told = stanza(store[entry: index]) else { return }
+        counts.crossed += 1
+        actions.append(.cross(told))
     }
 
     /// The stanza with the mark behind its status.

@@ -178,7 +178,9 @@ extension PeerPresence {
         guard let waiting = held.removeValue(forKey: index) else { return }
         store.texts.release(store[entry: index].payload)
         store[entry: index].payload = waiting.payload
-        store[entry: index].flags.remove(.held)
+        // It makes good for an older one that is owed.
+        if store[entry: index].flags.contains(.owed) { owedCount -= 1 }
+        store[entry: index].flags.subtract([.held, .owed])
         if let now { store[entry: index].time = tick(now) }
         guard let stanza = stanza(store[entry: index]) else { return }
         counts.crossed += 1
@@ -235,7 +237,7 @@ extension PeerPresence {
             let entry = store[entry: index]
             if !entry.flags.contains(.inbound) {
                 if entry.flags.contains(.held) { releaseHeld(index) }
-                if entry.flags.contains(.owed) { owedCount -= 1 }
+                if store[entry: index].flags.contains(.owed) { owedCount -= 1 }
                 store[entry: index].flags.remove(.owed)
                 store[entry: index].flags.insert(.retold)
             }
@@ -333,10 +335,7 @@ extension PeerPresence {
         stanza.appendPayload(to: &scratch)
         let payload = store[entry: index].payload
         guard unsafe scratch.withUnsafeBytes({ unsafe store.texts.equals(payload, $0) }) else { return }
-        if store[entry: index].flags.contains(.held) {
-            // The newer one is on its way anyway.
-            return
-        }
+        // Where a newer one waits for its time that makes good for it, unless it is taken back.
         store[entry: index].flags.insert(.owed)
         owedCount += 1
         if isLinkUp { owedAt = owedAt ?? now + .minutes(1) }

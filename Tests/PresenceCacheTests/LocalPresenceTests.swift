@@ -284,4 +284,28 @@ import XMPP
         }
         #expect(held == 5)
     }
+
+    @Test func `what did not cross while a newer one waited is owed when the newer one is taken back`() throws {
+        var policy = PresencePolicy()
+        policy.minimumInterval = .hours(1)
+        let test = TestPresence(policy)
+        _ = try test.local("subscribed", from: Who.local)
+        #expect(try test.local(nil, "<show>away</show>") == .cross)
+        let away = try presence(from: Who.local + "/balcony", to: Who.remote, nil, "<show>away</show>")
+        guard case .held = try test.local(nil, "<show>dnd</show>") else { throw Missing() }
+        test.act { cache, now in cache.presenceNotCrossed(away, now: now) }
+        // The other side has never heard of it.
+        #expect(try test.local(nil, "<show>away</show>") == .cross)
+        // And where it is not taken back, the newer one alone crosses.
+        test.pass(.hours(2))
+        #expect(try test.local(nil, "<show>xa</show>") == .cross)
+        let last = try presence(from: Who.local + "/balcony", to: Who.remote, nil, "<show>xa</show>")
+        guard case .held = try test.local(nil, "<show>dnd</show>") else { throw Missing() }
+        test.act { cache, now in cache.presenceNotCrossed(last, now: now) }
+        test.pass(.hours(2))
+        #expect(
+            test.takeActions() == [
+                "link: <presence to='\(Who.remote)' from='\(Who.local)/balcony'><show>dnd</show></presence>"
+            ])
+    }
 }

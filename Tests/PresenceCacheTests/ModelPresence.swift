@@ -189,7 +189,7 @@ struct ModelPresence {
         guard var pair = pairs[[remote, local]] else { return }
         if type == "probe" { pair.isProbing = false }
         if type == "subscribe" { pair.subscribe = nil }
-        if type == nil, var told = pair.outbound[resource], told.body == body, told.waiting == nil, !told.isOwed {
+        if type == nil, var told = pair.outbound[resource], told.body == body, !told.isOwed {
             told.isOwed = true
             pair.outbound[resource] = told
             if isUp { owedAt = owedAt ?? time + 60 }
@@ -307,7 +307,7 @@ struct ModelPresence {
     private mutating func giveOwed() {
         guard isUp else { return }
         for (key, pair) in pairs {
-            for (resource, told) in pair.outbound where told.isOwed {
+            for (resource, told) in pair.outbound where told.isOwed && told.waiting == nil {
                 pairs[key]?.outbound[resource]?.isOwed = false
                 pairs[key]?.outbound[resource]?.at = time
                 actions.append("link: " + Self.xml(key[0], Self.full(key[1], resource), nil, told.body))
