@@ -232,8 +232,15 @@ package struct PeerStateMachine: ~Copyable {
         journal.isOn && (policy.journalsPresence || isStopped || !stanza.isVolatile)
     }
 
-    /// Gives rows to what waits without, so that the next run sends it.
+    /// Gives rows to what waits without, or is on its way, so that the next run sends it.
     private mutating func recordWaitingPresence(now: NIODeadline) {
+        for lane in Lane.allCases {
+            let (entries, numbers) = sent[lane].recordAll()
+            for entry in entries { journal.put(.outbox, id: entry.id, entry.stanza, time: entry.arrival) }
+            for (first, records) in numbers {
+                journal.add(.put(lane.numbers, id: first, .bytes(NumbersRow.encode(records)), time: 0))
+            }
+        }
         for entry in outbox.removeAll().sorted(by: { $0.id < $1.id }) {
             if !entry.isRecorded { journal.put(.outbox, id: entry.id, entry.stanza, time: entry.arrival) }
             outbox.restore(OutboxEntry(id: entry.id, stanza: entry.stanza, arrival: entry.arrival, isRecorded: true))

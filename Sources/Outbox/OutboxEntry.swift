@@ -8,7 +8,7 @@ package struct OutboxEntry: Equatable, Sendable {
     /// When it came for the first time, in milliseconds of service time.
     package let arrival: UInt64
     /// Whether the journal has a row for it.
-    package let isRecorded: Bool
+    package internal(set) var isRecorded: Bool
     /// How often it was handed to the link and came back in doubt.
     package var attempts: UInt8 = 0
 
@@ -23,5 +23,5 @@ package struct OutboxEntry: Equatable, Sendable {
 /// A stanza with the number under which the peer knows it.
 package struct NumberedEntry: Equatable, Sendable {
     package let number: UInt64
-    package let entry: OutboxEntry
+    package internal(set) var entry: OutboxEntry
 }

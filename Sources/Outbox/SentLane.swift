@@ -81,6 +81,29 @@ package struct SentLane: Sendable {
         if let last { rows.append(Row(first: first, count: last &- first &+ 1)) }
     }
 
+    /// Says that all stanzas have rows of their own from now on.
+    ///
+    /// - Returns: those that had none, and what no row of numbers names for certain, to be given one under its first number.
+    package mutating func recordAll() -> (entries: [OutboxEntry], numbers: [(first: UInt64, records: OutboxRecords)]) {
+        var changed: [OutboxEntry] = []
+        var numbers: [(first: UInt64, records: OutboxRecords)] = []
+        var place = 0
+        for row in rows {
+            let start = place
+            while place < entries.count, entries[place].number < row.first + row.count { place += 1 }
+            let named = entries[start..<place]
+            guard let first = named.first else { continue }
+            if !named.contains(where: { $0.entry.isRecorded }) {
+                numbers.append((first.number, OutboxRecords(Array(named))))
+            }
+            for index in start..<place where !entries[index].entry.isRecorded {
+                entries[index].entry.isRecorded = true
+                changed.append(entries[index].entry)
+            }
+        }
+        return (changed, numbers)
+    }
+
     private mutating func append(_ entry: OutboxEntry, number: UInt64) {
         entries.append(NumberedEntry(number: number, entry: entry))
         byteCount += entry.stanza.byteCount

@@ -400,4 +400,52 @@ import XMPP
             #expect(pair.shore.delivered.last?.hasChild(.delay) == false)
         }
     }
+
+    @Test func `presence that is on its way when the bridge stops in peace is sent again by the next run, in its place`() throws {
+        for isWithOthers in [false, true] {
+            let pair = PeerPair(seed: 8)
+            pair.connect()
+            pair.quiesce()
+            if isWithOthers { pair.ship.send(try message("before")) }
+            pair.ship.send(try presence(payload: "<show>away</show>"))
+            commitAll(pair.ship)
+            if isWithOthers { pair.ship.send(try message("after")) }
+            pair.ship.send(try presence(from: "other@ship.example/1"))
+            pair.ship.send(try presence(from: "other@ship.example/1", type: "unavailable"))
+            commitAll(pair.ship)
+            while pair.transmit(0) { commitAll(pair.ship) }
+            pair.cut()
+            pair.ship.run { $0.shutdownRequested(now: pair.ship.now) }
+            commitAll(pair.ship)
+            pair.restart(0)
+            pair.connect()
+            pair.quiesce()
+            let delivered = pair.shore.delivered
+            #expect(delivered.filter { $0.fromText == "other@ship.example/1" }.map(\.type) == [.absent, .unavailable])
+            let own = delivered.filter { $0.fromText == romeo }
+            let kinds: [StanzaKind] = isWithOthers ? [.message, .presence, .message] : [.presence]
+            #expect(own.map(\.kind) == kinds)
+            for table in [JournalTable.outbox, .normalNumbers, .expressNumbers] {
+                #expect(pair.ship.journal.peer[table].isEmpty)
+            }
+        }
+    }
+
+    @Test func `presence on its way that arrives after all is not sent twice by the next run`() throws {
+        let pair = PeerPair(seed: 9)
+        pair.connect()
+        pair.quiesce()
+        pair.ship.send(try presence(payload: "<show>away</show>"))
+        commitAll(pair.ship)
+        pair.transmit(0)
+        pair.ship.run { $0.shutdownRequested(now: pair.ship.now) }
+        commitAll(pair.ship)
+        pair.arrive(0)
+        commitAll(pair.shore)
+        pair.restart(0)
+        pair.connect()
+        pair.quiesce()
+        #expect(pair.shore.delivered == [try presence(payload: "<show>away</show>")])
+        #expect(pair.ship.journal.peer[.outbox].isEmpty && pair.ship.journal.peer[.normalNumbers].isEmpty)
+    }
 }
