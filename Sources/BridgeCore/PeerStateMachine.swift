@@ -278,7 +278,7 @@ package struct PeerStateMachine: ~Copyable {
     /// local stanzas are refused, what still comes over the link is delivered.
     package mutating func shutdownRequested(now: NIODeadline) {
         guard !isStopped else { return }
-        presence.shutdownRequested()
+        presence.shutdownRequested(now: now)
         drawPresence(now: now)
         if journal.isOn {
             recordWaitingPresence(now: now)

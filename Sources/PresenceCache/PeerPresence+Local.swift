@@ -1,3 +1,4 @@
+import DequeModule
 import HeapModule
 package import NIOCore
 import Outbox
@@ -138,7 +139,7 @@ extension PeerPresence {
     /// When the next presence of the resource may cross, on a whole second so that what one resource tells its many
     /// contacts leaves together; nil: now.
     private func heldUntil(_ entry: PresenceEntry, _ now: NIODeadline) -> NIODeadline? {
-        guard policy.minimumInterval > .zero else { return nil }
+        guard policy.minimumInterval > .zero, !isStopping else { return nil }
         let due = Int64(entry.time) + Int64(Self.ticks(policy.minimumInterval))
         let until = start + .seconds((due + 9) / 10)
         return until > now ? until : nil
@@ -194,13 +195,20 @@ extension PeerPresence {
         }
     }
 
-    /// The bridge stops: what waits for its time is to cross as soon as it can.
-    package mutating func shutdownRequested() {
+    /// The bridge stops: what waits for its time, probes too, and what is owed is to cross as soon as it can, since the next
+    /// run knows nothing of it. What comes from here on waits for nothing.
+    package mutating func shutdownRequested(now: NIODeadline) {
+        isStopping = true
         // In the order in which it would have left: what a hash table holds has none.
         for waiting in heldTimes.unordered.sorted() where held[waiting.entry]?.serial == waiting.serial {
             releaseHeld(waiting.entry)
         }
         heldTimes = Heap()
+        while let probe = heldProbes.popFirst() { releaseProbe(probe, now) }
+        guard owedCount > 0 else { return }
+        for index in store.entries.indices where store.entries[index].flags.contains(.owed) {
+            giveOwed(Int32(truncatingIfNeeded: index), now)
+        }
     }
 
     // MARK: What ends

@@ -88,7 +88,7 @@ extension PeerPresence {
 
     /// When a probe may cross; nil: now.
     private func probeHeldUntil(_ now: NIODeadline) -> NIODeadline? {
-        guard policy.probeBurst > 0 else { return nil }
+        guard policy.probeBurst > 0, !isStopping else { return nil }
         let credit = policy.probeInterval * policy.probeBurst
         let paid = max(probesPaidAt, now) + policy.probeInterval
         let until = paid - credit
@@ -113,31 +113,36 @@ extension PeerPresence {
         var given = 0
         while let at = nextProbeAt, at <= now, given < limits.burst, let probe = heldProbes.popFirst() {
             given += 1
-            defer {
-                store.texts.release(probe.remote)
-                store.texts.release(probe.local)
-                store.texts.release(probe.localResource)
-            }
-            let parties = unsafe Parties(
-                remote: store.texts.bytes(probe.remote), remoteResource: store.texts.bytes(0),
-                local: store.texts.bytes(probe.local), localResource: store.texts.bytes(probe.localResource))
-            guard let pair = pair(parties) else { continue }
-            // Another probe may have been answered meanwhile.
-            if mayAnswer(pair, now) {
-                _ = answer(pair, probe.localResource, now)
-                counts.probesAnswered += 1
-                continue
-            }
-            if unsafe isUnanswered(pair, parties.localResource, now) { continue }
-            store.texts.retain(probe.localResource)
-            store.texts.release(store[pair: pair].probeResource)
-            store[pair: pair].probeResource = probe.localResource
-            noteProbe(pair, now)
-            guard
-                let stanza = stanza(.probe, of: store[pair: pair], isInbound: false, localResource: probe.localResource)
-            else { continue }
-            counts.probesCrossed += 1
-            actions.append(.cross(stanza))
+            releaseProbe(probe, now)
         }
+    }
+
+    /// Lets a probe cross that has waited, or answers it.
+    mutating func releaseProbe(_ probe: HeldProbe, _ now: NIODeadline) {
+        defer {
+            store.texts.release(probe.remote)
+            store.texts.release(probe.local)
+            store.texts.release(probe.localResource)
+        }
+        let parties = unsafe Parties(
+            remote: store.texts.bytes(probe.remote), remoteResource: store.texts.bytes(0),
+            local: store.texts.bytes(probe.local), localResource: store.texts.bytes(probe.localResource))
+        guard let pair = pair(parties) else { return }
+        // Another probe may have been answered meanwhile. An answer that is given at the end might get lost with it.
+        if !isStopping, mayAnswer(pair, now) {
+            _ = answer(pair, probe.localResource, now)
+            counts.probesAnswered += 1
+            return
+        }
+        if unsafe isUnanswered(pair, parties.localResource, now) { return }
+        store.texts.retain(probe.localResource)
+        store.texts.release(store[pair: pair].probeResource)
+        store[pair: pair].probeResource = probe.localResource
+        noteProbe(pair, now)
+        guard
+            let stanza = stanza(.probe, of: store[pair: pair], isInbound: false, localResource: probe.localResource)
+        else { return }
+        counts.probesCrossed += 1
+        actions.append(.cross(stanza))
     }
 }

@@ -46,6 +46,8 @@ package struct PeerPresence: ~Copyable {
     var heldProbes: Deque<HeldProbe> = []
     /// When as many probes will have been due as have crossed.
     var probesPaidAt: NIODeadline
+    /// The bridge stops: nothing waits for its time any more.
+    var isStopping = false
     /// What local users asked for, by pair.
     var subscribes: [Int32: PendingSubscribe] = [:]
 

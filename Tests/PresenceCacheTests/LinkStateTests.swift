@@ -336,7 +336,7 @@ import XMPP
         }
         for contact in contacts { _ = try test.local(nil, "<show>xa</show>", to: contact) }
         #expect(try test.local("unavailable", to: contacts[3]) == .cross)
-        test.act { cache, _ in cache.shutdownRequested() }
+        test.act { cache, now in cache.shutdownRequested(now: now) }
         #expect(
             test.takeActions()
                 == contacts.filter { $0 != contacts[3] }.map {
@@ -344,6 +344,37 @@ import XMPP
                 })
         test.pass(.minutes(5))
         #expect(test.takeActions().isEmpty)
+    }
+
+    @Test func `probes that wait for their turn, and what is owed, cross when the bridge stops`() throws {
+        var policy = PresencePolicy()
+        policy.probeBurst = 2
+        let test = TestPresence(policy)
+        let contacts = (0..<5).map { "romeo\($0)@montague.example" }
+        for contact in contacts { _ = try test.local("probe", to: contact) }
+        #expect(try test.local(nil, "<show>away</show>") == .cross)
+        let away = try presence(from: Who.local + "/balcony", to: Who.remote, nil, "<show>away</show>")
+        test.act { cache, now in
+            cache.linkWentDown(now: now)
+            cache.presenceNotCrossed(away, now: now)
+            cache.shutdownRequested(now: now)
+        }
+        #expect(
+            test.takeActions()
+                == contacts.dropFirst(2).map {
+                    "link: <presence to='\($0)' from='\(Who.local)/balcony' type='probe'/>"
+                } + ["link: " + away.text])
+    }
+
+    @Test func `when the bridge stops nothing waits any more`() throws {
+        var policy = PresencePolicy()
+        policy.minimumInterval = .seconds(60)
+        policy.probeBurst = 1
+        let test = TestPresence(policy)
+        #expect(try test.local(nil, "<show>away</show>") == .cross)
+        test.act { cache, now in cache.shutdownRequested(now: now) }
+        #expect(try test.local(nil, "<show>dnd</show>") == .cross)
+        for number in 0..<3 { #expect(try test.local("probe", to: "romeo\(number)@montague.example") == .cross) }
     }
 }
 
