@@ -336,8 +336,12 @@ extension PeerPresence {
     }
 
     private mutating func owe(_ stanza: Stanza, _ pair: Int32, _ parties: Parties, _ now: NIODeadline) {
+        // Also an answer to a probe from a full address is kept as told to all.
+        let all = unsafe UnsafeRawBufferPointer(start: nil, count: 0)
+        let isAnswer = unsafe !parties.remoteResource.isEmpty
+        guard !isAnswer || stanza.isStampedBySender && store[pair: pair].flags.contains(.seen) else { return }
         let found = unsafe store.findEntry(
-            of: pair, isInbound: false, remoteResource: parties.remoteResource, localResource: parties.localResource)
+            of: pair, isInbound: false, remoteResource: all, localResource: parties.localResource)
         guard let index = found, !store[entry: index].flags.contains(.owed) else { return }
         scratch.removeAll(keepingCapacity: true)
         stanza.appendPayload(to: &scratch)

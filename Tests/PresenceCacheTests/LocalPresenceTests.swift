@@ -308,4 +308,24 @@ import XMPP
                 "link: <presence to='\(Who.remote)' from='\(Who.local)/balcony'><show>dnd</show></presence>"
             ])
     }
+
+    @Test func `an answer to a probe that did not cross is owed to the contact`() throws {
+        let test = TestPresence()
+        let prober = Who.remote + "/orchard"
+        let answer = try presence(
+            from: Who.local + "/balcony", to: prober, nil, "<show>away</show>" + Who.localStamp)
+        // Whoever forges an answer owes nothing.
+        #expect(test.local(answer) == .cross)
+        test.act { cache, now in cache.presenceNotCrossed(answer, now: now) }
+        test.pass(.minutes(2))
+        #expect(test.takeActions().isEmpty)
+        try test.remote("probe", from: prober)
+        #expect(test.local(answer) == .cross)
+        test.act { cache, now in cache.presenceNotCrossed(answer, now: now) }
+        test.pass(.minutes(2))
+        #expect(
+            test.takeActions() == [
+                "link: <presence to='\(Who.remote)' from='\(Who.local)/balcony'><show>away</show></presence>"
+            ])
+    }
 }
