@@ -31,6 +31,16 @@ extension PeerStateMachine {
         return false
     }
 
+    /// Presence that the run before left in the outbox, in the order in which it came: where it does not cross after all it is
+    /// owed.
+    mutating func presenceRecovered(_ stanza: Stanza, now: NIODeadline) {
+        guard policy.cachesPresence, stanza.kind == .presence, stanza.type == .absent || stanza.type == .unavailable else {
+            return
+        }
+        let isRoom = remoteRooms.isForRoom(stanza) || localRooms.isFromRoom(stanza)
+        presence.presenceRecovered(stanza, isRoom: isRoom, now: now)
+    }
+
     /// Learns from a stanza of the peer, as it crossed and as it is delivered.
     mutating func learnPresence(_ stanza: Stanza, now: NIODeadline) {
         guard policy.cachesPresence, stanza.kind == .presence else { return }

@@ -52,6 +52,7 @@ extension PeerStateMachine {
             outbox.idsUsed(through: row.id)
             guard let stanza = read(row, .outbox, reader, now: now) else { continue }
             entries[row.id] = OutboxEntry(id: row.id, stanza: stanza, arrival: row.time, isRecorded: true)
+            presenceRecovered(stanza, now: now)
         }
         outbox.idsUsed(through: ids.outbox)
         if speaksBlocks {

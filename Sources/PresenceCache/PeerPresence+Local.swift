@@ -33,6 +33,33 @@ extension PeerPresence {
         return verdict
     }
 
+    /// Available or unavailable presence that has been told, or waits, since before the process began. At the start, before
+    /// anything else.
+    package mutating func presenceRecovered(_ stanza: Stanza, isRoom: Bool = false, now: NIODeadline) {
+        let interval = policy.minimumInterval
+        policy.minimumInterval = .zero
+        // An answer is one whose probe the run before has seen.
+        let probed = stanza.isStampedBySender ? seenPair(of: stanza) : nil
+        if let probed { store[pair: probed].flags.insert(.probed) }
+        _ = localPresenceReceived(stanza, isRoom: isRoom, now: now)
+        if let probed { store[pair: probed].flags.remove(.probed) }
+        policy.minimumInterval = interval
+        counts = PresenceCounts()
+    }
+
+    /// The pair of a local user's stanza, if he lets the contact see him.
+    private func seenPair(of stanza: Stanza) -> Int32? {
+        guard let to = stanza.toPlace, let from = stanza.fromPlace else { return nil }
+        return unsafe stanza.withBytes { bytes in
+            let nothing = unsafe UnsafeRawBufferPointer(start: nil, count: 0)
+            let parties = unsafe Parties(
+                remote: UnsafeRawBufferPointer(rebasing: bytes[to.bare]), remoteResource: nothing,
+                local: UnsafeRawBufferPointer(rebasing: bytes[from.bare]), localResource: nothing)
+            guard let pair = store.find(parties), store[pair: pair].flags.contains(.seen) else { return nil }
+            return pair
+        }
+    }
+
     private mutating func localPresence(
         _ stanza: Stanza, _ parties: Parties, _ now: NIODeadline
     ) -> LocalPresenceVerdict {

@@ -140,4 +140,49 @@ import XMPP
         journal.commit(try #require(batch))
         #expect(journal.peer[.presence].isEmpty)
     }
+
+    @Test func `presence that waits over a stop and expires then is owed by the next run`() throws {
+        let pair = PeerPair(seed: 4) {
+            $0.cachesPresence = true
+            $0.presenceLifetime = .minutes(1)
+        }
+        let away = try presence(to: Self.bareJuliet, payload: "<show>away</show>")
+        let gone = "tybalt@ship.example/deck"
+        pair.ship.send(away)
+        for type in [nil, "unavailable"] { pair.ship.send(try presence(from: gone, to: Self.bareJuliet, type: type)) }
+        pair.ship.run { $0.shutdownRequested(now: pair.ship.now) }
+        commitAll(pair.ship)
+        pair.restart(0)
+        for _ in 0..<10 { pair.advance(.seconds(20)) }
+        pair.connect()
+        pair.quiesce()
+        pair.advance(.seconds(1))
+        pair.quiesce()
+        let delivered = pair.shore.delivered
+        #expect(delivered.filter { $0.fromText == romeo } == [away])
+        #expect(delivered.filter { $0.fromText == gone }.map(\.type) == [.unavailable])
+    }
+
+    @Test func `the answer to a probe that waits over a stop and expires then is owed too`() throws {
+        let pair = PeerPair(seed: 4) {
+            $0.cachesPresence = true
+            $0.presenceLifetime = .minutes(1)
+        }
+        pair.connect()
+        pair.shore.send(try presence(from: juliet, to: Self.bareRomeo, type: "probe"))
+        pair.quiesce()
+        #expect(pair.ship.delivered.map(\.type) == [.probe])
+        pair.cut()
+        let stamp = "<delay xmlns='urn:xmpp:delay' from='ship.example' stamp='2026-01-01T00:00:00Z'/>"
+        pair.ship.send(try presence(payload: "<show>away</show>" + stamp))
+        pair.ship.run { $0.shutdownRequested(now: pair.ship.now) }
+        commitAll(pair.ship)
+        pair.restart(0)
+        for _ in 0..<10 { pair.advance(.seconds(20)) }
+        pair.connect()
+        pair.quiesce()
+        pair.advance(.seconds(1))
+        pair.quiesce()
+        #expect(pair.shore.delivered == [try presence(to: Self.bareJuliet, payload: "<show>away</show>")])
+    }
 }
