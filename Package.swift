@@ -157,7 +157,7 @@ let package = Package(
         .testTarget(
             name: "BridgeTests",
             dependencies: [
-                "Bridge", "ConfigurationText", "BridgeCore", "Store", "TLS", "XMPP", "ServerStreams", "Transports",
+                "Bridge", "Profiles", "ConfigurationText", "BridgeCore", "Store", "TLS", "XMPP", "ServerStreams", "Transports",
                 "TestSupport", nioCore, nioPosix, logging,
             ]),
         .testTarget(

@@ -19,10 +19,11 @@ package struct ProfileLibrary {
     /// A chain of parents longer than this is a mistake; nobody could say what such a profile does.
     private static let longestChain = 16
 
-    private let source: (String) -> Source?
+    private let source: (String) throws(ConfigurationProblems) -> Source?
 
-    /// - Parameter source: the text of a profile by its name; `nil` where there is none.
-    package init(_ source: @escaping (String) -> Source?) {
+    /// - Parameter source: the text of a profile by its name; `nil` where there is none, an error where there is one that
+    ///   cannot be read.
+    package init(_ source: @escaping (String) throws(ConfigurationProblems) -> Source?) {
         self.source = source
     }
 
@@ -36,7 +37,14 @@ package struct ProfileLibrary {
         var chain: [ProfileDocument] = []
         var next: String? = name
         while let wanted = next {
-            guard let source = Self.isName(wanted) ? source(wanted) : nil else {
+            let source: Source?
+            do throws(ConfigurationProblems) {
+                source = Self.isName(wanted) ? try self.source(wanted) : nil
+            } catch {
+                problems += error.problems
+                break
+            }
+            guard let source else {
                 problems.append(missing(wanted, from: chain.last))
                 break
             }
@@ -61,12 +69,15 @@ package struct ProfileLibrary {
         return profile
     }
 
-    /// 1 to 64 letters, digits, `-`, `_`, `.`, and no dot first: a name becomes part of a path.
+    /// What a name may be, in the words of messages.
+    package static let nameForm = "1 to 64 letters, digits, - and _"
+
+    /// 1 to 64 letters, digits, `-` and `_`: a name becomes part of a path.
     package static func isName(_ name: String) -> Bool {
-        (1...64).contains(name.utf8.count) && !name.hasPrefix(".")
+        (1...64).contains(name.utf8.count)
             && name.utf8.allSatisfy { byte in
                 switch byte {
-                case 0x30...0x39, 0x41...0x5A, 0x61...0x7A, 0x2D, 0x2E, 0x5F: true
+                case 0x30...0x39, 0x41...0x5A, 0x61...0x7A, 0x2D, 0x5F: true
                 default: false
                 }
             }
@@ -75,7 +86,7 @@ package struct ProfileLibrary {
     private func missing(_ name: String, from document: ProfileDocument?) -> ConfigurationProblem {
         if let parent = document?.parent {
             guard Self.isName(name) else {
-                return problem(parent, "not a name for a profile", "1 to 64 letters, digits, - _ .")
+                return problem(parent, "not a name for a profile", Self.nameForm)
             }
             return problem(parent, "there is no profile of this name", "a profile beside this one, or a shipped one")
         }

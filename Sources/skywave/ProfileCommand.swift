@@ -24,16 +24,14 @@ struct ProfileCommand: ParsableCommand {
 
         /// Reads a profile or ends the program with every problem on standard error.
         func load(_ name: String) throws -> Profile {
-            guard files.source(named: name) != nil else {
-                Terminal.error("there is no profile \"\(name)\"; there are: \(files.names.joined(separator: ", "))")
-                throw ExitCode.failure
-            }
             do throws(ConfigurationProblems) {
-                return try files.profile(named: name)
+                if try files.source(named: name) != nil { return try files.profile(named: name) }
             } catch {
                 Terminal.error(error.description)
                 throw ExitCode.configurationProblems
             }
+            Terminal.error("there is no profile \"\(name)\"; there are: \(files.names.joined(separator: ", "))")
+            throw ExitCode.failure
         }
     }
 
@@ -74,7 +72,7 @@ struct ProfileCommand: ParsableCommand {
         func run() throws {
             let profile = try place.load(name)
             for name in profile.ancestors.reversed() + [profile.name] {
-                guard let source = place.files.source(named: name) else { continue }
+                guard let source = try place.files.source(named: name) else { continue }
                 Terminal.output("### \(source.file)\n")
                 Terminal.output(source.text)
             }
@@ -140,7 +138,7 @@ struct ProfileCommand: ParsableCommand {
         @OptionGroup var place: Place
 
         func validate() throws {
-            guard ProfileFiles.isName(name) else { throw ValidationError("a name has 1 to 64 letters, digits, - and _") }
+            guard ProfileLibrary.isName(name) else { throw ValidationError("a name has \(ProfileLibrary.nameForm)") }
         }
 
         func run() throws {

@@ -81,17 +81,16 @@ struct PeerReading {
         guard let name = table.string("profile", allowed: "the name of a profile; skywave profile list names them") else {
             return nothing
         }
-        guard profiles.source(named: name) != nil else {
-            let names = profiles.names.map { "\"\($0)\"" }.joined(separator: ", ")
-            table.report("profile", "no profile of this name", allowed: "allowed: \(names)")
-            return nothing
-        }
         do throws(ConfigurationProblems) {
-            return try profiles.profile(named: name)
+            if try profiles.source(named: name) != nil { return try profiles.profile(named: name) }
         } catch {
-            table.reader.report(error.problems)
+            // Several peers may name the same one.
+            table.reader.report(error.problems.filter { !table.reader.problems.contains($0) })
             return nothing
         }
+        let names = profiles.names.map { "\"\($0)\"" }.joined(separator: ", ")
+        table.report("profile", "no profile of this name", allowed: "allowed: \(names)")
+        return nothing
     }
 
     private static func rooms(_ table: TableReader, among patterns: [DomainPattern]) -> [Domain] {

@@ -32,16 +32,26 @@ package struct ProfileFiles: Sendable {
     ///
     /// - Throws: every problem of every file concerned.
     package func profile(named name: String) throws(ConfigurationProblems) -> Profile {
-        try ProfileLibrary { source(named: $0) }.profile(named: name)
+        try ProfileLibrary { name throws(ConfigurationProblems) in try source(named: name) }.profile(named: name)
     }
 
-    /// The text of a profile; nil where there is no such file, or it cannot be read.
-    package func source(named name: String) -> ProfileLibrary.Source? {
-        guard Self.isName(name) else { return nil }
+    /// The text of a profile; nil where no directory has a file of this name.
+    ///
+    /// - Throws: when the first such file cannot be read. None of a later directory takes its place: whoever wrote a
+    ///   profile of his own under the name of a shipped one would not notice.
+    package func source(named name: String) throws(ConfigurationProblems) -> ProfileLibrary.Source? {
+        guard ProfileLibrary.isName(name) else { return nil }
         for directory in directories {
             let file = "\(directory)/\(name).toml"
-            if let text = try? Files.readText(file, limit: Self.maximumBytes) {
-                return ProfileLibrary.Source(file: file, text: text)
+            do throws(Files.Failure) {
+                return ProfileLibrary.Source(file: file, text: try Files.readText(file, limit: Self.maximumBytes))
+            } catch where error == .system(ENOENT) || error == .system(ENOTDIR) {
+                continue
+            } catch {
+                throw ConfigurationProblems([
+                    ConfigurationProblem(
+                        file: file, line: 1, key: "", value: nil, message: "cannot be read: \(error)", allowed: nil)
+                ])
             }
         }
         return nil
@@ -53,20 +63,9 @@ package struct ProfileFiles: Sendable {
         for directory in directories {
             for file in Files.names(in: directory) where file.hasSuffix(".toml") {
                 let name = String(file.dropLast(5))
-                if Self.isName(name) { names.insert(name) }
+                if ProfileLibrary.isName(name) { names.insert(name) }
             }
         }
         return names.sorted()
-    }
-
-    /// A name is never a path.
-    package static func isName(_ name: String) -> Bool {
-        (1...64).contains(name.utf8.count)
-            && name.utf8.allSatisfy { byte in
-                switch byte {
-                case 0x30...0x39, 0x41...0x5A, 0x61...0x7A, 0x2D, 0x5F: true
-                default: false
-                }
-            }
     }
 }
