@@ -43,6 +43,8 @@ extension TOMLLineLocator {
 
         init(text: [UInt8]) {
             self.text = text
+            // A byte order mark, as some editors write, is nothing to the library either.
+            if text.starts(with: [0xEF, 0xBB, 0xBF]) { position = 3 }
         }
 
         var current: UInt8? {

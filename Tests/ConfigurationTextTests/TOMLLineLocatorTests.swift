@@ -107,6 +107,13 @@ struct TOMLLineLocatorTests {
         _ = TOMLLineLocator(text)
     }
 
+    @Test("A byte order mark moves nothing")
+    func byteOrderMark() {
+        let locator = TOMLLineLocator("\u{FEFF}a = 1\r\n[b]\r\nc = 2\r\n")
+        #expect(locator.line(of: path(.key("a"))) == 1)
+        #expect(locator.line(of: path(.key("b"), .key("c"))) == 3)
+    }
+
     @Test("Windows line ends count once")
     func carriageReturns() {
         #expect(TOMLLineLocator("a = 1\r\nb = 2\r\n\r\n[c]\r\nd = 3\r\n").line(of: path(.key("c"), .key("d"))) == 5)
