@@ -177,18 +177,28 @@ enum HardRules {
             return []
         }
         return refuse.compactMap { entry in
-            guard case .short(_, let refused) = entry.value else {
-                return allow.contains { $0.value == entry.value } ? contradiction(entry) : nil
+            allow.contains { overlap($0.value, entry.value) } ? contradiction(entry) : nil
+        }
+    }
+
+    /// Whether some payload is meant by both.
+    private static func overlap(_ one: PayloadSelector, _ other: PayloadSelector) -> Bool {
+        switch (one, other) {
+        case (.short(_, let payloads), .short(_, let others)):
+            return !Set(payloads).isDisjoint(with: others)
+        case (.element(let namespace, let local), .element(let otherNamespace, let otherLocal)):
+            return namespace == otherNamespace && (local == nil || otherLocal == nil || local == otherLocal)
+        case (.short(_, let payloads), .element(let namespace, let local)),
+            (.element(let namespace, let local), .short(_, let payloads)):
+            return payloads.flatMap { PayloadVocabulary.all[$0].elements }.contains {
+                $0.namespace == namespace && (local == nil || $0.local == local)
             }
-            let isBoth = allow.contains { other in
-                if case .short(_, let allowed) = other.value { !Set(allowed).isDisjoint(with: refused) } else { false }
-            }
-            return isBoth ? contradiction(entry) : nil
         }
     }
 
     private static func contradiction(_ entry: Sourced<PayloadSelector>) -> ConfigurationProblem {
-        problem(entry.origin, entry.value.description, "allowed as well", "one of allow and refuse")
+        let value = if case .short(let name, _) = entry.value { "\"\(name)\"" } else { entry.value.description }
+        return problem(entry.origin, value, "allowed as well", "one of allow and refuse")
     }
 
     private static func problem(

@@ -94,6 +94,13 @@ struct FaultyProfile: Sendable, CustomTestStringConvertible {
         FaultyProfile(
             "allowed and refused", "[iq]\nallow = [\"ping\"]\nrefuse = [\"ping\"]", ["p.toml:4", "allowed as well"]),
         FaultyProfile(
+            "allowed and refused, one of them by its namespace",
+            """
+            [iq]
+            allow = ["ping", { ns = "urn:a" }, { ns = "urn:b", name = "x" }]
+            refuse = [{ ns = "urn:xmpp:ping", name = "ping" }, { ns = "urn:a", name = "y" }, { ns = "urn:b", name = "z" }]
+            """, ["p.toml:4: iq.refuse[0]", "allowed as well"], ["p.toml:4: iq.refuse[1]", "allowed as well"]),
+        FaultyProfile(
             "the wrong section",
             "[message]\nstrip = [\"caps\"]\n[presence]\nstrip = [\"xhtml\"]\n[iq]\nallow = [\"mood\"]",
             ["p.toml:3", "payload of presence"], ["p.toml:5", "payload of messages"],
