@@ -68,7 +68,7 @@ import XMPP
         #expect(try test.probe(from: Who.local + "/hall") == nil)
     }
 
-    @Test func `directed presence of a stranger makes nothing known, even while a probe is under way`() throws {
+    @Test func `peers d16: directed presence of a stranger makes nothing known, even while a probe is under way`() throws {
         let test = TestPresence()
         try test.remote(nil, online)
         try test.remote(nil, online, to: Who.local + "/balcony")
@@ -81,7 +81,7 @@ import XMPP
         #expect(try test.probe() == nil)
     }
 
-    @Test func `who was never authorised learns nothing of what others were told`() throws {
+    @Test func `peers d16: who was never authorised learns nothing of what others were told`() throws {
         let test = TestPresence()
         try test.learn(online)
         #expect(try test.probe() != nil)
