@@ -8,9 +8,13 @@ extension Measurement {
         package var description: String
     }
 
+    /// Seconds of the bridges, a hundred years: their clock counts nanoseconds in 64 bits.
+    static let longestReplay = 100 * 365.25 * 86_400
+
     /// Measures one recording with fresh bridges.
     ///
-    /// - Throws: when a stanza is without addresses, or one domain is at both sites.
+    /// - Throws: when a stanza is without addresses, one domain is at both sites, or the time scale makes the recording
+    ///   longer than ``longestReplay``.
     package init(_ recording: RecordedTraffic, _ options: TrafficReplay.Options) throws(Failure) {
         var stanzas: [MeasuredStanza] = []
         var domains: [[Domain]] = [[], []]
@@ -19,11 +23,15 @@ extension Measurement {
             guard let from = entry.stanza.fromDomain, let to = entry.stanza.toDomain else {
                 throw Failure(description: "entry \(place + 1) has no from or no to")
             }
+            let seconds = Double(entry.time.nanoseconds) / 1e9
+            guard seconds * (options.timeScale ?? 0) <= Self.longestReplay else {
+                throw Failure(description: "entry \(place + 1) is more than a hundred years away with this time scale")
+            }
             if !domains[side].contains(from) { domains[side].append(from) }
             if !domains[1 - side].contains(to) { domains[1 - side].append(to) }
             stanzas.append(
                 MeasuredStanza(
-                    side: side, seconds: Double(entry.time.nanoseconds) / 1e9, written: Array(entry.source.readableBytesView),
+                    side: side, seconds: seconds, written: Array(entry.source.readableBytesView),
                     stanza: entry.stanza))
         }
         if let both = domains[0].first(where: domains[1].contains) {

@@ -47,7 +47,7 @@ extension Measurement {
     private static func seconds(_ seconds: Double) -> String {
         let whole = Int(seconds.rounded())
         if whole < 120 { return "\(whole) s" }
-        if whole < 7_200 { return "\(whole / 60) min" }
+        if whole < 7_200 { return "\(whole / 60) min \(whole % 60) s" }
         return "\(whole / 3_600) h \(whole % 3_600 / 60) min"
     }
 

@@ -5,6 +5,8 @@ package struct RecordedTraffic: Sendable {
     /// The file's name without its ending.
     package var name: String
     package var entries: [RecordedStanza]
+    /// Whether the file has its end; without it some stanzas may be missing.
+    package var ending: TrafficReader.Ending
 
     /// Reads a traffic file (docs/recording.md). One that ends in the middle, as a recording that was killed does, gives the
     /// stanzas before its end.
@@ -16,7 +18,7 @@ package struct RecordedTraffic: Sendable {
         var entries: [RecordedStanza] = []
         reader.read(&bytes)
         while let entry = try reader.next() { entries.append(entry) }
-        _ = try reader.finish()
+        ending = try reader.finish()
         self.name = name
         self.entries = entries
     }

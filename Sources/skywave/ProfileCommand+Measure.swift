@@ -48,6 +48,9 @@ extension ProfileCommand {
                     Terminal.error("\(file): \(error) (docs/recording.md describes the format)")
                     throw ExitCode.failure
                 }
+                if case .truncated(_, let line) = recording.ending {
+                    Terminal.error("\(file): ends in the middle, at line \(line); measured is what stands before")
+                }
                 do throws(Measurement.Failure) {
                     return (file, try Measurement(recording, options))
                 } catch {

@@ -62,6 +62,32 @@ import XMPP
         #expect(total.stanzasIn == 4 && total.stanzasOut == 2)
     }
 
+    @Test func `a time scale that makes more of a recording than a clock can count is refused`() throws {
+        let far = try RecordedTraffic(
+            name: "test",
+            document: Array(
+                """
+                <t:traffic xmlns:t="urn:x-traffic:0" xmlns="jabber:server">
+                <t:at t="0" from="a">\(message(1))</t:at><t:at t="999999999" from="a">\(message(2))</t:at></t:traffic>
+                """.utf8))
+        var options = try options()
+        options.timeScale = 3
+        #expect(try Measurement(far, options).total.stanzasIn == 2)
+        options.timeScale = 1e6
+        let failure = #expect(throws: Measurement.Failure.self) { try Measurement(far, options) }
+        #expect(failure?.description.hasPrefix("entry 2 ") == true)
+    }
+
+    @Test func `airtime is told to the second up to two hours`() {
+        var measured = Measurement()
+        for (bytes, text) in [
+            (1_116, "119 s at 75 bit/s"), (1_575, "2 min 48 s at 75 bit/s"), (67_500, "2 h 0 min at 75 bit/s"),
+        ] {
+            measured.bytesLink = bytes
+            #expect(measured.text(title: "").contains("airtime: \(text)"))
+        }
+    }
+
     @Test func `in dialect xep stanzas cross as they are, and copies one by one`() throws {
         let entries = ["juliet", "nurse", "paris"].map {
             (site: "a", xml: "<message from='romeo@a.example/1' to='\($0)@b.example' type='chat' id='m'><body>to all</body></message>")
