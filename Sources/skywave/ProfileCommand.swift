@@ -143,14 +143,20 @@ struct ProfileCommand: ParsableCommand {
 
         func run() throws {
             let parent = try place.load(inherits)
+            guard !([parent.name] + parent.ancestors).contains(name) else {
+                Terminal.error("\(inherits) is or inherits from \"\(name)\", so \"\(name)\" cannot inherit from it; take another name")
+                throw ExitCode.failure
+            }
+            // What is made elsewhere is not found without being told.
+            let option = place.files.directories.contains(out) && place.profiles == nil ? "" : " --profiles \(out)"
             let text = """
                 # \(name) – for which link, and what users will notice.
                 #
                 # Inherits from \(([parent.name] + parent.ancestors).joined(separator: ", ")): what is not said here is as it is \
                 there (skywave profile show \(inherits)).
                 # A key replaces the inherited one as a whole. Short names: docs/profiles.md.
-                # Try it:  skywave profile explain \(name) stanza.xml
-                #          skywave profile diff \(inherits) \(name) recording.xml
+                # Try it:  skywave profile explain \(name) stanza.xml\(option)
+                #          skywave profile diff \(inherits) \(name) recording.xml\(option)
 
                 name = "\(name)"
                 description = ""
@@ -166,18 +172,20 @@ struct ProfileCommand: ParsableCommand {
                 # allow = ["disco-info", "disco-items", "muc-admin", "muc-owner", "vcard"]
 
                 """
+            let path = "\(out)/\(name).toml"
+            let isNew: Bool
             do throws(Files.Failure) {
                 try Files.makeDirectory(out, isPrivate: false)
-                let path = "\(out)/\(name).toml"
-                guard try Files.createPrivate(path, Array(text.utf8)) else {
-                    Terminal.error("\(path) is there already")
-                    throw Files.Failure("Nothing was changed")
-                }
-                Terminal.output(path)
+                isNew = try Files.create(path, Array(text.utf8), isPrivate: false)
             } catch {
                 Terminal.error("\(out): \(error)")
                 throw ExitCode.failure
             }
+            guard isNew else {
+                Terminal.error("\(path) is there already; nothing was changed")
+                throw ExitCode.failure
+            }
+            Terminal.output(path)
         }
     }
 }

@@ -1,5 +1,4 @@
 package import Blocks
-import Glibc
 package import NIOCore
 import TLS
 
@@ -27,7 +26,7 @@ package enum DictionaryFile {
         try Files.makeDirectory(directory, isPrivate: false)
         let path = "\(directory)/\(name(of: id(of: bytes)))"
         // It holds no secret, and the daemon may run as somebody else.
-        if try Files.createPrivate(path, bytes) { unsafe _ = chmod(path, 0o644) }
+        _ = try Files.create(path, bytes, isPrivate: false)
         return path
     }
 

@@ -106,9 +106,16 @@ package enum Files {
         guard errno == EEXIST, kind(path) == .directory else { throw .system(errno) }
     }
 
-    /// Writes a new file that only its owner may read, so that it appears whole or not at all, and only if no file of
-    /// that name is there yet. Returns whether this call made it.
+    /// ``create(_:_:isPrivate:)`` of a file that only its owner may read.
     package static func createPrivate(_ path: String, _ bytes: [UInt8]) throws(Failure) -> Bool {
+        try create(path, bytes, isPrivate: true)
+    }
+
+    /// Writes a new file, so that it appears whole or not at all, and only if no file of that name is there yet. Returns
+    /// whether this call made it.
+    ///
+    /// - Parameter isPrivate: only its owner may read it; else everybody may, whatever the umask.
+    package static func create(_ path: String, _ bytes: [UInt8], isPrivate: Bool) throws(Failure) -> Bool {
         let temporary = "\(path).\(getpid()).new"
         unsafe unlink(temporary)
         let descriptor = unsafe open(temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0o600)
@@ -116,6 +123,7 @@ package enum Files {
         defer { unsafe unlink(temporary) }
         do throws(Failure) {
             try writeAll(descriptor, bytes)
+            guard isPrivate || fchmod(descriptor, 0o644) == 0 else { throw .system(errno) }
             guard fsync(descriptor) == 0 else { throw .system(errno) }
         } catch {
             close(descriptor)
