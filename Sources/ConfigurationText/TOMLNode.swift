@@ -27,7 +27,7 @@ package indirect enum TOMLNode: Sendable, Equatable {
     /// The value as one would write it, cut to a readable length; tables and arrays are summed up.
     package var shown: String {
         switch self {
-        case .string(let text): "\"\(text.count > 80 ? text.prefix(77) + "…" : text[...])\""
+        case .string(let text): TOMLPath.quoted(text.count > 80 ? text.prefix(77) + "…" : text[...])
         case .integer(let number): String(number)
         case .float(let number): String(number)
         case .boolean(let flag): String(flag)

@@ -33,12 +33,26 @@ package struct TOMLPath: Hashable, Sendable, CustomStringConvertible {
             switch component {
             case .key(let name):
                 if !text.isEmpty { text += "." }
-                text += TOMLPath.isBare(name) ? name : "\"\(name)\""
+                text += TOMLPath.isBare(name) ? name : TOMLPath.quoted(name[...])
             case .index(let index):
                 text += "[\(index)]"
             }
         }
         return text
+    }
+
+    /// A text in quotes that stays on its line and does nothing to a terminal; quotes within stand as they are.
+    static func quoted(_ text: Substring) -> String {
+        var quoted = "\""
+        for scalar in text.unicodeScalars {
+            switch scalar.properties.generalCategory {
+            case .control, .lineSeparator, .paragraphSeparator:
+                let digits = String(scalar.value, radix: 16, uppercase: true)
+                quoted += "\\u" + String(repeating: "0", count: 4 - digits.count) + digits
+            default: quoted.unicodeScalars.append(scalar)
+            }
+        }
+        return quoted + "\""
     }
 
     /// Whether a key may stand without quotes (TOML 1.0, Keys).

@@ -6,6 +6,8 @@ package final class TableReader {
     package let path: TOMLPath
     private let entries: [String: TOMLNode]
     private var known: Set<String> = []
+    /// Keys that are never right, with a reason of their own.
+    private var forbidden: Set<String> = []
 
     package init(_ reader: ConfigurationReader, _ path: TOMLPath, _ entries: [String: TOMLNode]) {
         self.reader = reader
@@ -32,6 +34,12 @@ package final class TableReader {
         return entries[key] != nil
     }
 
+    /// Whether the table has a key that is never right, for which the caller has a reason. No message offers it.
+    package func hasForbidden(_ key: String) -> Bool {
+        forbidden.insert(key)
+        return entries[key] != nil
+    }
+
     package func isZero(_ key: String) -> Bool {
         entries[key] == .integer(0)
     }
@@ -52,7 +60,7 @@ package final class TableReader {
 
     /// Reports every key that nobody asked for.
     package func finish() {
-        for key in entries.keys.sorted() where !known.contains(key) {
+        for key in entries.keys.sorted() where !known.contains(key) && !forbidden.contains(key) {
             let choices = known.sorted().joined(separator: ", ")
             if let meant = Spelling.suggestion(for: key, among: known) {
                 report(key, "unknown key; did you mean \"\(meant)\"?", allowed: "allowed: \(choices)")
@@ -220,13 +228,13 @@ package final class TableReader {
         return strings(key, allowed: allowed)
     }
 
-    package func table(_ key: String) -> TableReader? {
+    package func table(_ key: String, allowed: String = "a table") -> TableReader? {
         known.insert(key)
         switch entries[key] {
         case nil: return nil
         case .table(let entries): return TableReader(reader, path.key(key), entries)
         case let other?:
-            report(key, "this is \(other.kind)", allowed: "a table")
+            report(key, "this is \(other.kind)", allowed: allowed)
             return nil
         }
     }

@@ -197,8 +197,7 @@ enum HardRules {
     }
 
     private static func contradiction(_ entry: Sourced<PayloadSelector>) -> ConfigurationProblem {
-        let value = if case .short(let name, _) = entry.value { "\"\(name)\"" } else { entry.value.description }
-        return problem(entry.origin, value, "allowed as well", "one of allow and refuse")
+        problem(entry.origin, entry.value.shown, "allowed as well", "one of allow and refuse")
     }
 
     private static func problem(

@@ -13,6 +13,14 @@ package enum PayloadSelector: Equatable, Sendable {
         case .element(let namespace, nil): "{ ns = \"\(namespace)\" }"
         }
     }
+
+    /// As it is written in a file, for messages.
+    var shown: String {
+        switch self {
+        case .short(let name, _): "\"\(name)\""
+        case .element: description
+        }
+    }
 }
 
 /// The entries of a list, each with its place.

@@ -96,7 +96,7 @@ package struct ProfileLibrary {
 
     private func problem(_ parent: Sourced<String>, _ message: String, _ allowed: String?) -> ConfigurationProblem {
         ConfigurationProblem(
-            file: parent.origin.file, line: parent.origin.line, key: parent.origin.key, value: "\"\(parent.value)\"",
-            message: message, allowed: allowed)
+            file: parent.origin.file, line: parent.origin.line, key: parent.origin.key,
+            value: TOMLNode.string(parent.value).shown, message: message, allowed: allowed)
     }
 }

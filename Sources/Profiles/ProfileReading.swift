@@ -102,7 +102,7 @@ struct ProfileReading {
             if let shape = StanzaShape(rawValue: text.value), shapes.contains(shape) {
                 condition.shapes.insert(shape)
             } else {
-                reader.report(text.path, value: "\"\(text.value)\"", "unknown type", allowed: allowedTypes)
+                reader.report(text.path, value: TOMLNode.string(text.value).shown, "unknown type", allowed: allowedTypes)
             }
         }
         let directions: [(String, Set<ProfileDirection>)] = [("out", [.out]), ("in", [.in]), ("both", [.in, .out])]
@@ -112,7 +112,8 @@ struct ProfileReading {
             if let pattern = DomainPattern(text.value) {
                 condition.domains.append(pattern)
             } else {
-                reader.report(text.path, value: "\"\(text.value)\"", "not a domain name", allowed: allowedDomains)
+                reader.report(
+                    text.path, value: TOMLNode.string(text.value).shown, "not a domain name", allowed: allowedDomains)
             }
         }
         if table.isEmptyArray("domains") { table.report("domains", "no domain", allowed: allowedDomains) }
@@ -141,11 +142,11 @@ struct ProfileReading {
         for element in elements {
             guard let selector = selector(element, allowed: allowed) else { continue }
             if let reason = HardRules.objection(to: selector, in: places, use) {
-                reader.report(element.path, value: element.value.shown, reason.message, allowed: reason.allowed)
+                reader.report(element.path, value: selector.shown, reason.message, allowed: reason.allowed)
                 continue
             }
             if entries.contains(where: { $0.value == selector }) {
-                reader.report(element.path, value: element.value.shown, "listed twice")
+                reader.report(element.path, value: selector.shown, "listed twice")
                 continue
             }
             entries.append(Sourced(selector, origin(element.path)))
@@ -192,15 +193,14 @@ struct ProfileReading {
 
     private func linkDown(_ table: TableReader) -> LinkDownSettings? {
         if table.isWord("link-down", "keep") { return LinkDownSettings() }
-        guard let down = table.table("link-down") else { return nil }
+        let allowed = "\"keep\" or { mark-after = \"5m\", unavailable-after = \"1h\" }"
+        guard let down = table.table("link-down", allowed: allowed) else { return nil }
         let times = TimeAmount.seconds(1) ... .hours(24 * 7)
         let settings = LinkDownSettings(
             markAfter: down.duration("mark-after", in: times),
             unavailableAfter: down.duration("unavailable-after", in: times))
         if down.presentKeys.isEmpty {
-            table.report(
-                "link-down", "says nothing", allowed: "\"keep\" or { mark-after = \"5m\", unavailable-after = \"1h\" }",
-                showsValue: false)
+            table.report("link-down", "says nothing", allowed: allowed, showsValue: false)
         } else if let mark = settings.markAfter, let gone = settings.unavailableAfter, mark >= gone {
             down.report("mark-after", "nobody would see the mark", allowed: "less than unavailable-after")
         }
@@ -213,22 +213,20 @@ struct ProfileReading {
             return sourced(RoomHistoryLimit(stanzas: 0), table, "room-history")
         }
         if table.isWord("room-history", "all") { return sourced(nil, table, "room-history") }
-        guard let history = table.table("room-history") else { return nil }
+        let allowed = "\"all\", \"none\" or { stanzas = 20, chars = 8000, age = \"1h\" }"
+        guard let history = table.table("room-history", allowed: allowed) else { return nil }
         let limit = RoomHistoryLimit(
             stanzas: history.integer("stanzas", in: 0...100_000),
             characters: history.integer("chars", in: 0...10_000_000),
             age: history.duration("age", in: .seconds(1) ... .hours(24 * 365)))
         if history.presentKeys.isEmpty {
-            table.report(
-                "room-history", "no limit",
-                allowed: "\"all\", \"none\" or { stanzas = 20, chars = 8000, age = \"1h\" }",
-                showsValue: false)
+            table.report("room-history", "no limit", allowed: allowed, showsValue: false)
         }
         history.finish()
         return sourced(limit, table, "room-history")
     }
 
     private func refuseToDrop(_ table: TableReader, _ key: String, _ reason: String) {
-        if table.has(key) { table.report(key, reason, showsValue: false) }
+        if table.hasForbidden(key) { table.report(key, reason, showsValue: false) }
     }
 }

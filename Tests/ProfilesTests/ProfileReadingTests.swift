@@ -40,7 +40,7 @@ struct FaultyProfile: Sendable, CustomTestStringConvertible {
             "a label by its namespace",
             "[message]\nstrip = [{ ns = \"urn:xmpp:sec-label:0\", name = \"securitylabel\" }]",
             [
-                "p.toml:3", "always kept",
+                "p.toml:3: message.strip[0] = { ns = \"urn:xmpp:sec-label:0\", name = \"securitylabel\" }", "always kept",
             ]),
         FaultyProfile(
             "a whole namespace of labels", "[message]\nstrip = [{ ns = \"urn:xmpp:sec-label:0\" }]",
@@ -140,6 +140,12 @@ struct FaultyProfile: Sendable, CustomTestStringConvertible {
             ["p.toml:8", "no limit"], ["p.toml:9", "less than unavailable-after"], ["p.toml:11"], ["p.toml:13", "fold-ids"],
             ["p.toml:14", "never expire"], ["p.toml:15", "0 to 15"], ["p.toml:17"], ["p.toml:18"]),
         FaultyProfile(
+            "words in place of tables", "[presence]\nroom-history = 5\nlink-down = \"drop\"",
+            ["p.toml:3", "this is an integer", "\"all\", \"none\" or {"], ["p.toml:4", "this is a string", "\"keep\" or {"]),
+        FaultyProfile(
+            "characters that do something to a terminal", "\"a\\u001B[31m\\nb\" = \"c\\u0007\"",
+            ["\"a\\u001B[31m\\u000Ab\" = \"c\\u0007\": unknown key"]),
+        FaultyProfile(
             "elements without a namespace", "[message]\nstrip = [{ name = \"x\" }, { ns = \"\" }, 4]",
             ["message.strip[0].ns", "missing"], ["not a namespace"], ["an integer"]),
         FaultyProfile("the name of another file", "name = \"q\"\n", ["not the name of this file", "\"p\""]),
@@ -164,6 +170,13 @@ struct FaultyProfile: Sendable, CustomTestStringConvertible {
             let line = found.contains { line in parts.allSatisfy { line.contains($0) } }
             #expect(line, "\(parts) in \(found.joined(separator: "\n"))")
         }
+    }
+
+    @Test(arguments: ["message", "presence", "iq"])
+    func `a key that is never right is offered by no message`(_ section: String) {
+        let found = problems("[\(section)]\nrop = 1")
+        #expect(found.count == 1 && found[0].contains("unknown key (allowed: "), "\(found)")
+        #expect(!found[0].contains("drop,"), "\(found)")
     }
 
     @Test(arguments: Shipped.names) func `each shipped profile can be read`(name: String) throws {
