@@ -45,11 +45,17 @@ struct KnownName {
     @inline(__always)
     func find(_ name: Bytes) -> KnownName {
         let place = Int(truncatingIfNeeded: name.hash) & (Self.places - 1)
-        let kept = unsafe Bytes(self.names + place * Self.keptBytes, name.count)
-        if unsafe self.known[place].length == name.count, name.count > 0, kept.equals(name) {
-            return unsafe self.known[place]
-        }
-        return self.learn(name, place)
+        if self.has(name, place) { return unsafe self.known[place] }
+        // Names that fall together share two places.
+        let other = place ^ 1
+        if self.has(name, other) { return unsafe self.known[other] }
+        return unsafe self.learn(name, self.known[place].length == 0 || self.known[other].length > 0 ? place : other)
+    }
+
+    @inline(__always)
+    private func has(_ name: Bytes, _ place: Int) -> Bool {
+        guard unsafe self.known[place].length == name.count, name.count > 0 else { return false }
+        return unsafe Bytes(self.names + place * Self.keptBytes, name.count).equals(name)
     }
 
     @inline(never)

@@ -144,7 +144,7 @@ import Glibc
             count += 1
             if count > self.limits.attributes { return self.fail(.policyViolation, "too many attributes") }
         }
-        self.declaredHere.removeAll(keepingCapacity: true)
+        if !self.declaredHere.isEmpty { self.declaredHere.removeAll(keepingCapacity: true) }
         self.streamElements += 1
         if let most = self.limits.streamElements, self.streamElements > most {
             return self.fail(.policyViolation, "too many elements before authentication")
@@ -244,8 +244,10 @@ import Glibc
         } else if isStanza, let inherited = self.header.language {
             inherited.withBytes { self.writer.stanzaLanguage($0) }
         }
-        if !others.isEmpty { self.writeAttributes(others) }
-        others.removeAll(keepingCapacity: true)
+        if !others.isEmpty {
+            self.writeAttributes(others)
+            others.removeAll(keepingCapacity: true)
+        }
         self.attributeList = others
     }
 

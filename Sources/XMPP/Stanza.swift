@@ -18,7 +18,8 @@ package struct Stanza: Sendable {
     /// How many elements the stanza has, itself included.
     package var elementCount: Int { self.fields.elementCount }
 
-    var fields: StanzaFields { self.storage.value.header }
+    @inline(__always)
+    var fields: StanzaFields { self.storage.value.fields }
 
     /// The address that the stanza is for; `nil` where it is missing or malformed.
     package var to: JID? { self.address(self.fields.to) }

@@ -83,6 +83,13 @@ final class StanzaStorage: ManagedBuffer<StanzaFields, UInt64> {
         return unsafe unsafeDowncast(buffer, to: StanzaStorage.self)
     }
 
+    /// What is known without looking at the bytes.
+    ///
+    /// Not read as `header`: the runtime would record every such access to see whether somebody writes meanwhile, which
+    /// nobody ever does, and a stanza is asked for its fields a hundred times on its way.
+    @inline(__always)
+    var fields: StanzaFields { unsafe self.withUnsafeMutablePointerToHeader { fields in unsafe fields.pointee } }
+
     @inline(__always)
     func withBytes<R>(_ body: (Bytes) -> R) -> R {
         unsafe self.withUnsafeMutablePointers { fields, words in
@@ -102,7 +109,7 @@ final class StanzaStorage: ManagedBuffer<StanzaFields, UInt64> {
     }
 
     func entry(_ index: Int) -> ElementEntry {
-        precondition(index >= 0 && index < self.header.elementCount, "no such element")
+        precondition(index >= 0 && index < self.fields.elementCount, "no such element")
         return unsafe self.withUnsafeMutablePointerToElements { words in
             unsafe UnsafeRawPointer(words).load(
                 fromByteOffset: index * MemoryLayout<ElementEntry>.stride, as: ElementEntry.self)
