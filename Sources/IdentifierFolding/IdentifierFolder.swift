@@ -104,7 +104,7 @@ package struct IdentifierFolder: ~Copyable {
             self.counters.folded += 1
             self.counters.savedCharacters += UInt64(position.range.count - 8)
             if self.map.use(token) { self.put(token, now: now) }
-            self.replacements.append(Stanza.Replacement(range: position.range, value: token.text))
+            self.replacements.append(Stanza.Replacement(range: position.range, word: token.word))
         }
         return stanza.replacing(self.replacements)
     }

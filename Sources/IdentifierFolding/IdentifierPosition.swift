@@ -115,7 +115,7 @@ struct IdentifierScan {
         guard stanza.kind == .message, stanza.type == .groupchat,
             let by = stanza.attributeRange("by", ofElement: index)
         else { return false }
-        return stanza.fromBareEquals(stanza.text(in: by))
+        return stanza.fromBareEquals(valueAt: by)
     }
 
     /// Names that only count inside what is forwarded, and have no number.

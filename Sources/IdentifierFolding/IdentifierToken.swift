@@ -32,12 +32,14 @@ struct IdentifierToken: Hashable {
         self.init(word: word)
     }
 
-    var text: String {
-        var text = ""
-        for shift in stride(from: UInt32(28), through: 0, by: -4) {
-            let digit = UInt8(truncatingIfNeeded: self.value >> shift & 15)
-            text.unicodeScalars.append(UnicodeScalar(digit < 10 ? 0x30 + digit : 0x57 + digit))
-        }
-        return text
+    /// The eight characters as one number, the first the lowest.
+    var word: UInt64 {
+        // One half byte to each byte, the highest first.
+        var word = UInt64(self.value.byteSwapped)
+        word = (word | word << 16) & 0x0000_ffff_0000_ffff
+        word = (word | word << 8) & 0x00ff_00ff_00ff_00ff
+        word = (word >> 4 & 0x000f_000f_000f_000f) | (word & 0x000f_000f_000f_000f) << 8
+        let letters = (word &+ 0x0606_0606_0606_0606) >> 4 & 0x0101_0101_0101_0101
+        return word &+ 0x3030_3030_3030_3030 &+ letters &* 0x27
     }
 }

@@ -80,6 +80,21 @@ import Glibc
             littleEndian: UnsafeRawPointer(self.start).loadUnaligned(fromByteOffset: offset, as: UInt64.self))
     }
 
+    /// Whether no byte is beyond ASCII.
+    var isASCII: Bool {
+        var all: UInt64 = 0
+        var offset = 0
+        while offset + 8 <= self.count {
+            all |= self.word(at: offset)
+            offset += 8
+        }
+        while offset < self.count {
+            all |= UInt64(self[offset])
+            offset += 1
+        }
+        return all & 0x8080_8080_8080_8080 == 0
+    }
+
     /// ``StableHash`` of these bytes, taken eight at a time.
     @inline(__always)
     var hash: UInt64 {

@@ -24,6 +24,39 @@ extension Stanza {
         storage.value.withBytes { $0.slice(fields.from.value).withoutResource.equals(address) }
     }
 
+    /// The same for a value that stands in the stanza itself.
+    package func fromBareEquals(valueAt range: Range<Int>) -> Bool {
+        storage.value.withBytes { bytes in
+            bytes.slice(fields.from.value).withoutResource.equals(bytes.slice(ByteRange(range.lowerBound, range.count)))
+        }
+    }
+
+    /// What the first label of an address's domain is.
+    package enum DomainLabel: Equatable, Sendable {
+        /// One of those that were asked for.
+        case listed
+        /// Another one; the whole domain is ASCII.
+        case other
+        /// There is no valid address, or its domain has letters beyond ASCII, which have to be compared as an address.
+        case unclear
+    }
+
+    /// What the first label of the domain of `to` is. Allocates nothing.
+    ///
+    /// - Parameter labels: in small letters, as domains are in canonical form.
+    package func toDomainLabel(among labels: [StaticString]) -> DomainLabel { domainLabel(fields.to, labels) }
+    package func fromDomainLabel(among labels: [StaticString]) -> DomainLabel { domainLabel(fields.from, labels) }
+
+    private func domainLabel(_ address: AddressRanges, _ labels: [StaticString]) -> DomainLabel {
+        guard address.domain.count > 0 else { return .unclear }
+        return storage.value.withBytes { bytes in
+            let domain = bytes.slice(address.domain)
+            guard domain.isASCII else { return .unclear }
+            let label = domain.firstIndex(of: UInt8(ascii: ".")).map { domain.prefix($0) } ?? domain
+            return labels.contains { label.equals($0) } ? .listed : .other
+        }
+    }
+
     /// A hash of what a room message says and who said it: sender, `id` and its text, or whatever else it holds if it
     /// has no text. Recipient, delay stamps and what servers add are left out, so the message in a room's history has
     /// the hash that it had live.

@@ -5,22 +5,80 @@ extension Stanza {
         /// A whole value, as ``Stanza/idRange``, ``Stanza/attributeRange(_:ofElement:)`` or
         /// ``Stanza/textRange(ofElement:)`` found it; never an address or the type.
         package var range: Range<Int>
-        /// Only characters for which ``Stanza/isPlain(_:)`` is true, so that it means the same in text and in
-        /// attributes.
-        package var value: String
+        fileprivate let content: Content
 
+        fileprivate enum Content: Equatable, Sendable {
+            case text(String)
+            case word(UInt64)
+        }
+
+        /// - Parameter value: only characters for which ``Stanza/isPlain(_:)`` is true, so that it means the same in text
+        ///   and in attributes.
         package init(range: Range<Int>, value: String) {
             self.range = range
-            self.value = value
+            self.content = .text(value)
+        }
+
+        /// - Parameter word: eight characters, plain as those of a text are, as one number, the first the lowest.
+        package init(range: Range<Int>, word: UInt64) {
+            self.range = range
+            self.content = .word(word)
+        }
+
+        /// What is put in.
+        package var value: String {
+            switch self.content {
+            case .text(let text): text
+            case .word(let word):
+                String(decoding: (0..<8).map { UInt8(truncatingIfNeeded: word >> UInt64($0 * 8)) }, as: UTF8.self)
+            }
+        }
+
+        /// Bytes of what is put in.
+        fileprivate var count: Int {
+            switch self.content {
+            case .text(let text): text.utf8.count
+            case .word: 8
+            }
+        }
+
+        fileprivate var isPlain: Bool {
+            switch self.content {
+            case .text(let text): Stanza.isPlain(text)
+            case .word(let word): Stanza.isPlain(word)
+            }
         }
     }
 
     /// Whether a value is printable ASCII that canonical form never escapes.
     package static func isPlain(_ value: String) -> Bool {
-        value.utf8.allSatisfy { byte in
-            byte > 0x20 && byte < 0x7f && byte != UInt8(ascii: "&") && byte != UInt8(ascii: "<")
-                && byte != UInt8(ascii: ">") && byte != UInt8(ascii: "'")
+        value.withBytes { bytes in
+            guard bytes.count >= 8 else {
+                // What is missing in a word is a plain letter.
+                var word: UInt64 = 0x6161_6161_6161_6161
+                for index in 0..<bytes.count { word = word << 8 | UInt64(bytes[index]) }
+                return self.isPlain(word)
+            }
+            var offset = 0
+            while offset + 8 <= bytes.count {
+                guard self.isPlain(bytes.word(at: offset)) else { return false }
+                offset += 8
+            }
+            return self.isPlain(bytes.word(at: bytes.count - 8))
         }
+    }
+
+    /// The same for eight characters as one number.
+    private static func isPlain(_ word: UInt64) -> Bool {
+        let ones: UInt64 = 0x0101_0101_0101_0101
+        let tops = ones &* 0x80
+        guard word & tops == 0 else { return false }
+        // From here on each byte is below 0x80, and no sum reaches the byte beside it. `&` and `'`, and `<` and `>`, differ
+        // in one bit each.
+        let isPrintable = (word &+ ones &* 0x5f) & ~(word &+ ones)
+        let isNoQuote = ((word | ones) ^ ones &* 0x27) &+ ones &* 0x7f
+        let isNoBracket = ((word | ones &* 2) ^ ones &* 0x3e) &+ ones &* 0x7f
+        return isPrintable & isNoQuote & isNoBracket & tops == tops
     }
 
     /// `to` without its resource, escaped as it stands in the bytes; empty where there is no valid one.
@@ -64,6 +122,12 @@ extension Stanza {
     package var idRange: Range<Int>? {
         let id = self.fields.id
         return id.count == 0 ? nil : Int(id.start)..<id.end
+    }
+
+    /// Where the value of the stanza's `to` stands, escaped, be it an address or not; `nil` where there is none.
+    package var toRange: Range<Int>? {
+        let to = self.fields.to.value
+        return to.start == 0 ? nil : Int(to.start)..<to.end
     }
 
     /// Where the value of an attribute without prefix stands; `nil` where there is none or an empty one.
@@ -123,7 +187,7 @@ extension Stanza {
             precondition(
                 replacement.range.lowerBound >= position && !replacement.range.isEmpty
                     && replacement.range.upperBound < self.byteCount, "values are exchanged in order of their places")
-            precondition(Self.isPlain(replacement.value) && !replacement.value.isEmpty, "only plain values are put in")
+            precondition(replacement.isPlain && replacement.count > 0, "only plain values are put in")
             position = replacement.range.upperBound
         }
         let moves = Moves(replacements)
@@ -152,7 +216,7 @@ private struct Moves {
         var moved = Int(place)
         for replacement in self.replacements {
             guard replacement.range.upperBound <= Int(place) else { break }
-            moved += replacement.value.utf8.count - replacement.range.count
+            moved += replacement.count - replacement.range.count
         }
         return UInt32(truncatingIfNeeded: moved)
     }
@@ -193,7 +257,14 @@ private struct Moves {
         }
         for replacement in self.replacements {
             add(bytes.slice(ByteRange(read, replacement.range.lowerBound - read)))
-            replacement.value.withBytes { add($0) }
+            switch replacement.content {
+            case .text(let text): text.withBytes { add($0) }
+            case .word(let word):
+                for place in 0..<8 {
+                    unsafe target[written + place] = UInt8(truncatingIfNeeded: word >> UInt64(place * 8))
+                }
+                written += 8
+            }
             read = replacement.range.upperBound
         }
         add(bytes.slice(ByteRange(read, bytes.count - read)))

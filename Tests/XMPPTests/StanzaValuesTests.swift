@@ -50,6 +50,58 @@ import XMPP
         for value in ["a b", "a&b", "a<b", "a>b", "a'b", "a\u{7f}", "ä", "a\n"] { #expect(!Stanza.isPlain(value)) }
     }
 
+    @Test func `one byte decides whether a value is plain, wherever it stands`() {
+        for byte in UInt8(0)..<0x80 {
+            let isPlain = byte > 0x20 && byte < 0x7f && !"&<>'".utf8.contains(byte)
+            for count in 1...17 {
+                for place in 0..<count {
+                    var bytes = [UInt8](repeating: UInt8(ascii: "x"), count: count)
+                    bytes[place] = byte
+                    #expect(Stanza.isPlain(String(decoding: bytes, as: UTF8.self)) == isPlain, "\(byte) at \(place) of \(count)")
+                }
+            }
+        }
+    }
+
+    @Test func `eight characters as one number are put in as they are as a text`() throws {
+        let stanza = try read(Self.rich)
+        let range = try #require(stanza.idRange)
+        let word = "7e0c6b0a".utf8.reversed().reduce(UInt64(0)) { $0 << 8 | UInt64($1) }
+        let replacement = Stanza.Replacement(range: range, word: word)
+        #expect(replacement.value == "7e0c6b0a")
+        #expect(stanza.replacing([replacement]) == stanza.replacing([Stanza.Replacement(range: range, value: "7e0c6b0a")]))
+    }
+
+    @Test func `a domain's first label is compared as it lies in the stanza`() throws {
+        let labels: [StaticString] = ["muc", "conference"]
+        for (address, expected) in [
+            ("room@conference.b.example/Nick", .listed), ("Room@MUC.b.example.", .listed), ("muc", .listed),
+            ("conference@b.example/muc.", .other), ("mu.b.example", .other), ("muc2.b.example", .other),
+            ("b.muc.example", .other), ("room@muc.bücher.example", .unclear), ("@muc.b.example", .unclear),
+        ] as [(String, Stanza.DomainLabel)] {
+            let to = try read("<message to='\(address)' from='a.example'/>")
+            #expect(to.toDomainLabel(among: labels) == expected, "\(address)")
+            let from = try read("<message to='a.example' from='\(address)'/>")
+            #expect(from.fromDomainLabel(among: labels) == expected, "\(address)")
+        }
+        #expect(try read("<message/>").toDomainLabel(among: labels) == .unclear)
+    }
+
+    @Test func `a control character makes an address none, wherever it stands`() throws {
+        for count in 1...17 {
+            for place in 0..<count {
+                for (byte, isAddress) in [(0x09, false), (0x7f, false), (0x20, true), (0x7e, true), (0xe9, true)] {
+                    var resource = [Unicode.Scalar](repeating: "r", count: count)
+                    resource[place] = Unicode.Scalar(UInt8(byte))
+                    let escaped = resource.map { $0.value == 0x09 ? "&#9;" : String($0) }.joined()
+                    let stanza = try read("<message to='a@b.example/\(escaped)'/>")
+                    #expect((stanza.to != nil) == isAddress, "\(byte) at \(place) of \(count)")
+                    #expect(stanza.toRange != nil)
+                }
+            }
+        }
+    }
+
     /// Every value that may be exchanged, of any stanza.
     private func ranges(_ stanza: Stanza) -> [Range<Int>] {
         var ranges: [Range<Int>] = []
@@ -90,6 +142,10 @@ import XMPP
             let stanza = try read(text)
             let chosen = ranges(stanza).filter { _ in Bool.random(using: &random) }
             let replacements = chosen.map { range in
+                if Bool.random(using: &random) {
+                    let word = (0..<8).reduce(UInt64(0)) { word, _ in word << 8 | UInt64.random(in: 0x61...0x7a, using: &random) }
+                    return Stanza.Replacement(range: range, word: word)
+                }
                 let count = Int.random(in: 1...60, using: &random)
                 return Stanza.Replacement(
                     range: range,
