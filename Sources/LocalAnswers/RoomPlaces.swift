@@ -32,7 +32,8 @@ struct RoomPlaces {
 
     /// A presence of a local user crosses.
     mutating func localPresence(_ presence: Stanza) {
-        let key = Key(occupant: presence.fromText, room: presence.toBareText)
+        // Most presence is for no room, so an address is only made where it is looked for.
+        var key: Key { Key(occupant: presence.fromText, room: presence.toBareText) }
         switch presence.type {
         case .absent:
             guard presence.hasChild(.muc), presence.toHasResource else { return }
