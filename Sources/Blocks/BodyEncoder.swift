@@ -43,6 +43,18 @@ package struct BodyEncoder: ~Copyable {
         stanzas + count <= limits.stanzas && expandedBytes + bytes <= limits.textBytes
     }
 
+    /// Adds stanzas whose recipients, where there are several, were found to be acceptable.
+    mutating func append(_ stanzas: [OutgoingStanza]) {
+        for stanza in stanzas {
+            if stanza.recipients.isEmpty {
+                append(stanza.stanza, ageSeconds: stanza.ageSeconds)
+            } else {
+                let isAppended = append(stanza.stanza, recipients: stanza.recipients, ageSeconds: stanza.ageSeconds)
+                precondition(isAppended, "what shares a number was looked at before it got one")
+            }
+        }
+    }
+
     /// Adds a stanza to the block under construction.
     ///
     /// - Parameter ageSeconds: how long it has waited; 0 where that need not be told.

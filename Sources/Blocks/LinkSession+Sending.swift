@@ -26,15 +26,7 @@ extension LinkSession {
         _ stanzas: [OutgoingStanza], lane: Lane, firstNumber: UInt64, context: UInt8 = 0, now: NIODeadline
     ) -> ByteBuffer {
         let encoder = encoder(for: lane, context: context)
-        for stanza in stanzas {
-            if stanza.recipients.isEmpty {
-                encoder.encoder.append(stanza.stanza, ageSeconds: stanza.ageSeconds)
-            } else {
-                let isAppended = encoder.encoder.append(
-                    stanza.stanza, recipients: stanza.recipients, ageSeconds: stanza.ageSeconds)
-                precondition(isAppended, "what shares a number was looked at before it got one")
-            }
-        }
+        encoder.encoder.append(stanzas)
         let last = stanzas.isEmpty ? nil : firstNumber + UInt64(stanzas.count) - 1
         return finish(
             encoder, lane: lane, context: context, firstNumber: last.map { _ in firstNumber }, lastNumber: last, now: now)

@@ -120,14 +120,6 @@ struct TextWriter {
         return found
     }
 
-    /// Where the value of a stanza's `to` stands in its canonical bytes.
-    static func recipient(_ bytes: UnsafeRawBufferPointer) -> Range<Int>? {
-        let name = unsafe nameEnd(bytes)
-        guard unsafe has(" to='", in: bytes, at: name) else { return nil }
-        let end = unsafe index(of: UInt8(ascii: "'"), in: bytes, from: name + 5)
-        return end < bytes.count ? name + 5..<end : nil
-    }
-
     private static func nameEnd(_ bytes: UnsafeRawBufferPointer) -> Int {
         var index = 0
         while index < bytes.count, unsafe bytes[index] != 0x20, unsafe bytes[index] != 0x3E, unsafe bytes[index] != 0x2F {
@@ -149,7 +141,7 @@ struct TextWriter {
             guard recipient != nil else { return 0 }
             unsafe text.append(contentsOf: UnsafeRawBufferPointer(rebasing: bytes[..<position]))
         }
-        values.removeAll(keepingCapacity: true)
+        if !values.isEmpty { values.removeAll(keepingCapacity: true) }
         if let recipient {
             text.append(contentsOf: Array(" to='".utf8))
             text.append(TextMark.recipient)
@@ -179,7 +171,7 @@ struct TextWriter {
     private mutating func readRun(_ bytes: UnsafeRawBufferPointer, from position: Int) -> Int {
         run.removeAll(keepingCapacity: true)
         tagEnds.removeAll(keepingCapacity: true)
-        values.removeAll(keepingCapacity: true)
+        if !values.isEmpty { values.removeAll(keepingCapacity: true) }
         var position = position
         var copied = position
         var tag = position

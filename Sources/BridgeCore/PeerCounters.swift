@@ -50,6 +50,8 @@ private struct Counts<Case: CaseIterable & Hashable> {
     private let cases = Array(Case.allCases)
     private let places: [Case: Int]
     private var counts: [UInt64]
+    /// What was counted last, which is mostly what comes next.
+    private var last: (event: Case, place: Int)?
 
     init() {
         places = Dictionary(uniqueKeysWithValues: Case.allCases.enumerated().map { ($1, $0) })
@@ -57,7 +59,8 @@ private struct Counts<Case: CaseIterable & Hashable> {
     }
 
     mutating func add(_ event: Case) -> UInt64 {
-        guard let place = places[event] else { return 0 }
+        if last?.event != event { last = places[event].map { (event, $0) } }
+        guard let place = last?.place else { return 0 }
         counts[place] &+= 1
         return counts[place]
     }

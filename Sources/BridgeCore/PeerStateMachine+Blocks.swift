@@ -11,7 +11,8 @@ extension PeerStateMachine {
     /// other reasons, every other block is an express one, if something may overtake.
     mutating func takeTurn(now: NIODeadline) -> NIODeadline? {
         var held: NIODeadline?
-        var willCut = session.canCut(.express) && sent[Lane.express].hasUncut
+        let hasUncutExpress = sent[Lane.express].hasUncut
+        var willCut = hasUncutExpress && session.canCut(.express)
         if session.canCut(.normal) {
             if sent[Lane.normal].hasUncut {
                 willCut = true
@@ -25,6 +26,8 @@ extension PeerStateMachine {
             return held
         }
         if held == nil, let expiry = outbox.nextExpiry, expiry <= clock.milliseconds(now) { expire(now: now) }
+        // The normal lane is open and waits for more, and nothing may go before it.
+        if held != nil, !hasUncutExpress { return held }
         guard !cutSomething(mayTakeNew: held == nil, now: now) else { return nil }
         if willCut, let block = session.nextServiceBlock(now: now, willCut: false) {
             leave(block, isUrgent: false, now: now)
@@ -45,11 +48,11 @@ extension PeerStateMachine {
     /// the other is not counted, and cuts a block early; where copies expire before they leave, a block waits for its hold.
     mutating func noteCopy(_ stanza: Stanza) {
         guard speaksBlocks, policy.hold != .turn else { return }
-        let likeness = FoldableStanza(stanza)?.likeness
-        if let likeness, likeness == waitingCopies.last, outbox.stanzaCount > waitingCopies.count + 1 {
+        let foldable = FoldableStanza(stanza)
+        if let foldable, let last = waitingCopies.last, foldable.isAlike(last), outbox.stanzaCount > waitingCopies.count + 1 {
             waitingCopies.count += 1
         }
-        waitingCopies.last = likeness
+        waitingCopies.last = foldable
     }
 
     /// Canonical bytes that fill a block.
@@ -158,8 +161,8 @@ extension PeerStateMachine {
         return number
     }
 
-    func ageSeconds(_ entry: OutboxEntry, now: NIODeadline) -> UInt32 {
-        let time = clock.milliseconds(now)
+    /// - Parameter time: service time now.
+    private static func ageSeconds(_ entry: OutboxEntry, time: UInt64) -> UInt32 {
         guard time > entry.arrival + DelayStamp.leastAge else { return 0 }
         return UInt32(clamping: (time - entry.arrival) / 1_000)
     }
@@ -170,10 +173,11 @@ extension PeerStateMachine {
         var stanzas: [OutgoingStanza] = []
         stanzas.reserveCapacity(records.count)
         var text = 0
+        let time = clock.milliseconds(now)
         records.forEach { record in
             for entry in record { text += entry.stanza.byteCount }
             if record.count > 1 { traffic.cutRecord(record[record.startIndex].stanza.kind, stanzas: record.count) }
-            stanzas.append(outgoing(record, now: now))
+            stanzas.append(Self.outgoing(record, time: time))
         }
         let block = session.cut(stanzas, lane: lane, firstNumber: number, context: context, now: now)
         traffic.cut(text: text)
@@ -182,12 +186,12 @@ extension PeerStateMachine {
     }
 
     /// What crosses for a record; for several stanzas the first, with the addresses of all and the age of the oldest.
-    private func outgoing(_ record: ArraySlice<OutboxEntry>, now: NIODeadline) -> OutgoingStanza {
+    private static func outgoing(_ record: ArraySlice<OutboxEntry>, time: UInt64) -> OutgoingStanza {
         let first = record[record.startIndex]
-        guard record.count > 1 else { return OutgoingStanza(stanza: first.stanza, ageSeconds: ageSeconds(first, now: now)) }
+        guard record.count > 1 else { return OutgoingStanza(stanza: first.stanza, ageSeconds: ageSeconds(first, time: time)) }
         return OutgoingStanza(
             stanza: first.stanza, recipients: record.compactMap { FoldableStanza($0.stanza)?.value },
-            ageSeconds: record.reduce(0) { max($0, ageSeconds($1, now: now)) })
+            ageSeconds: record.reduce(0) { max($0, ageSeconds($1, time: time)) })
     }
 
     // MARK: Again, and in parts
@@ -206,7 +210,8 @@ extension PeerStateMachine {
     }
 
     private mutating func cutPart(_ next: NumberedEntry, now: NIODeadline) -> Bool {
-        let stanza = OutgoingStanza(stanza: next.entry.stanza, ageSeconds: ageSeconds(next.entry, now: now))
+        let age = Self.ageSeconds(next.entry, time: clock.milliseconds(now))
+        let stanza = OutgoingStanza(stanza: next.entry.stanza, ageSeconds: age)
         let part = session.cutPart(
             of: stanza, number: next.number, context: contexts.context(of: next.entry.stanza), bytes: blockText, now: now)
         partNumber = part.isComplete ? nil : next.number
@@ -397,7 +402,7 @@ extension Lane {
 
 extension [SentLane] {
     subscript(lane: Lane) -> SentLane {
-        get { self[Int(lane.rawValue)] }
+        _read { yield self[Int(lane.rawValue)] }
         _modify { yield &self[Int(lane.rawValue)] }
     }
 }

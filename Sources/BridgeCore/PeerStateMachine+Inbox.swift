@@ -74,9 +74,12 @@ extension PeerStateMachine {
 
     /// When something in the inbox has waited for longer than messages may.
     var inboxExpiry: NIODeadline? {
-        guard let oldest = inbox.oldestWaiting else { return nil }
-        let end = clock.deadline(oldest) + policy.messageLifetime
-        return nextInboxExpiry.map { max($0, end) } ?? end
+        // Changes nothing, but else the getter would be given a copy of the whole machine, with every stanza.
+        mutating get {
+            guard let oldest = inbox.oldestWaiting else { return nil }
+            let end = clock.deadline(oldest) + policy.messageLifetime
+            return nextInboxExpiry.map { max($0, end) } ?? end
+        }
     }
 
     /// Ends what waited for a domain of this site that takes nothing: senders at the other site must hear of it one day, and the

@@ -104,7 +104,7 @@ package struct PeerStateMachine: ~Copyable {
     // MARK: Blocks
     var session: LinkSession
     /// How many of those that wait go with another one, and what the last was like.
-    var waitingCopies: (count: Int, last: UInt64?) = (0, nil)
+    var waitingCopies: (count: Int, last: FoldableStanza?) = (0, nil)
     /// Numbered stanzas, by lane.
     var sent = [SentLane(), SentLane()]
     var contexts = LabelContexts()
@@ -127,7 +127,12 @@ package struct PeerStateMachine: ~Copyable {
     /// Something came in since a block was last thought of.
     var owesTurn = false
 
-    var speaksBlocks: Bool { policy.dialect == .skywave }
+    var speaksBlocks: Bool {
+        switch policy.dialect {
+        case .skywave: true
+        case .xep: false
+        }
+    }
 
     /// - Parameters:
     ///   - recovered: what the journal held; a fresh one without a journal.

@@ -18,20 +18,19 @@ struct RoomRegistry {
     private var groupchatPairs: [UInt64]
     /// Pairs of addresses known to be of a room by its presence.
     private var presencePairs: [UInt64]
-    /// Domains under which something may be found, as bytes; an address of any other needs no second look.
-    private var knownDomains: [[UInt8]]
+    /// Domains under which something may be found; an address of any other needs no second look.
+    private var knownDomains: [Domain]
     private static let maximumKnownDomains = 32
 
     private static let places = 1_024
     /// First labels of domains that hold nothing but rooms, by the habits of Prosody, ejabberd and Openfire.
-    private static let roomLabels: Set<Substring> = ["conference", "conferences", "muc", "rooms", "groupchat"]
-
-    private static let roomLabelBytes = roomLabels.map { Array($0.utf8) }
+    private static let roomLabels: [StaticString] = ["conference", "conferences", "muc", "rooms", "groupchat"]
+    private static let roomLabelTexts = Set(roomLabels.map { Substring($0.description) })
 
     init(domains: [Domain], maximumRooms: Int) {
         self.domains = domains
         self.maximumRooms = max(1, maximumRooms)
-        knownDomains = domains.map { Array($0.string.utf8) }
+        knownDomains = domains
         groupchatPairs = Array(repeating: 0, count: Self.places)
         presencePairs = groupchatPairs
     }
@@ -39,34 +38,30 @@ struct RoomRegistry {
     var count: Int { rooms.count }
 
     func isFromRoom(_ stanza: Stanza) -> Bool {
-        mayBeRoom(stanza.fromPlace, of: stanza) && (stanza.from.map(contains) ?? false)
+        switch stanza.fromDomainLabel(among: Self.roomLabels) {
+        case .listed: return true
+        case .other where !mayKnow({ stanza.fromDomainEquals($0) }): return false
+        case .other, .unclear: return stanza.from.map(contains) ?? false
+        }
     }
 
     func isForRoom(_ stanza: Stanza) -> Bool {
-        mayBeRoom(stanza.toPlace, of: stanza) && (stanza.to.map(contains) ?? false)
+        switch stanza.toDomainLabel(among: Self.roomLabels) {
+        case .listed: return true
+        case .other where !mayKnow({ stanza.toDomainEquals($0) }): return false
+        case .other, .unclear: return stanza.to.map(contains) ?? false
+        }
     }
 
     /// False where the domain alone, as it lies in the stanza, says that ``contains(_:)`` would find nothing. Every
     /// presence is asked about twice, and making an address of it takes longer than all the rest.
-    private func mayBeRoom(_ place: Stanza.AddressPlace?, of stanza: Stanza) -> Bool {
-        guard let place, knownDomains.count < Self.maximumKnownDomains else { return true }
-        return unsafe stanza.withBytes { bytes in unsafe isKnownDomain(bytes[place.bare]) }
-    }
-
-    private func isKnownDomain(_ bare: Slice<UnsafeRawBufferPointer>) -> Bool {
-        var domain = unsafe bare
-        if let at = unsafe bare.firstIndex(of: UInt8(ascii: "@")) { unsafe domain = bare[(at + 1)...] }
-        let label = unsafe domain.prefix { $0 != UInt8(ascii: ".") }
-        for known in Self.roomLabelBytes where unsafe label.elementsEqual(known) { return true }
-        for known in knownDomains where unsafe domain.elementsEqual(known) { return true }
-        // What might be written in another way is compared as an address.
-        let capitals = UInt8(ascii: "A")...UInt8(ascii: "Z")
-        return unsafe domain.contains { $0 >= 0x80 || capitals.contains($0) }
+    private func mayKnow(_ isIt: (Domain) -> Bool) -> Bool {
+        knownDomains.count >= Self.maximumKnownDomains || knownDomains.contains(where: isIt)
     }
 
     private func contains(_ address: JID) -> Bool {
         domains.contains(address.domain)
-            || Self.roomLabels.contains(address.domain.string.prefix { $0 != "." })
+            || Self.roomLabelTexts.contains(address.domain.string.prefix { $0 != "." })
             || rooms.contains(address.bare)
     }
 
@@ -95,8 +90,9 @@ struct RoomRegistry {
     mutating func add(_ address: JID?) {
         guard let room = address?.bare, rooms.insert(room).inserted else { return }
         order.append(room)
-        let domain = Array(room.domain.string.utf8)
-        if knownDomains.count < Self.maximumKnownDomains, !knownDomains.contains(domain) { knownDomains.append(domain) }
+        if knownDomains.count < Self.maximumKnownDomains, !knownDomains.contains(room.domain) {
+            knownDomains.append(room.domain)
+        }
         guard order.count > maximumRooms, let oldest = order.popFirst() else { return }
         rooms.remove(oldest)
         for place in groupchatPairs.indices {

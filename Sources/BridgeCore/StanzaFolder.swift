@@ -149,15 +149,22 @@ struct StanzaFolder {
     private static func hasCopies(_ entries: [OutboxEntry]) -> Bool {
         guard entries.count > 1 else { return false }
         let mask = tableSize(entries.count) - 1
-        var keys = [UInt64](repeating: 0, count: mask + 1)
-        for entry in entries {
-            guard let key = FoldableStanza(entry.stanza)?.likeness else { continue }
+        var table = [(key: UInt64, index: Int32)](repeating: (0, none), count: mask + 1)
+        var unlike = 0
+        for (index, entry) in entries.enumerated() {
+            guard let stanza = FoldableStanza(entry.stanza) else { continue }
+            let key = stanza.quickKey
             var slot = Int(truncatingIfNeeded: key >> 32) & mask
-            while keys[slot] != 0 {
-                if keys[slot] == key { return true }
+            while table[slot].index != none {
+                if table[slot].key == key, let other = FoldableStanza(entries[Int(table[slot].index)].stanza) {
+                    if stanza.differsOnlyInRecipient(from: other) { return true }
+                    // Whoever writes many of one length is not worth the search.
+                    unlike += 1
+                    if unlike > entries.count { return true }
+                }
                 slot = (slot + 1) & mask
             }
-            keys[slot] = key
+            table[slot] = (key, Int32(truncatingIfNeeded: index))
         }
         return false
     }
