@@ -37,4 +37,17 @@ import Testing
             #expect(error?.problems.map(\.line) == [4, 1], "the problems of both files are told")
         }
     }
+
+    @Test func `a file that is not private can be read by all, and is never replaced`() throws {
+        try TemporaryDirectory.with { directory in
+            let file = "\(directory)/fleet.toml"
+            let isNew = try Files.create(file, Array("a".utf8), isPrivate: false)
+            let isNewAgain = try Files.create(file, Array("b".utf8), isPrivate: false)
+            let text = try Files.readText(file)
+            #expect(isNew && !isNewAgain && text == "a")
+            #expect(Files.permissions(file) == 0o644)
+            _ = try Files.createPrivate("\(file).key", Array("c".utf8))
+            #expect(Files.permissions("\(file).key") == 0o600)
+        }
+    }
 }
