@@ -61,6 +61,7 @@ let package = Package(
                 nioCore, deque,
             ]),
         .target(name: "TrafficRecording", dependencies: ["XMPP", nioCore]),
+        .target(name: "STANAG5066", dependencies: ["XMPP", nioCore, deque]),
 
         // I/O
         .target(name: "TLS", dependencies: ["XMPP", "ServerStreams", "COpenSSL", "CShims", nioCore]),
@@ -143,6 +144,7 @@ let package = Package(
         .testTarget(
             name: "TrafficTapTests",
             dependencies: ["TrafficTap", "TrafficRecording", "XMPP", "TestSupport", nioCore, nioPosix]),
+        .testTarget(name: "STANAG5066Tests", dependencies: ["STANAG5066", "XMPP", "TestSupport", nioCore]),
         .testTarget(name: "TLSTests", dependencies: ["TLS", "XMPP", "TestSupport", nioCore, nioPosix, nioEmbedded]),
         .testTarget(
             name: "TransportsTests",
