@@ -178,7 +178,7 @@ if ProcessInfo.processInfo.environment["SKYWAVE_FUZZ"] != nil {
     for (name, dependencies) in [
         ("FuzzXMLReader", ["XMPP", "TestSupport"]), ("FuzzLinkReader", ["XMPP", "Blocks", "TestSupport"]),
         ("FuzzBlockReader", ["XMPP", "Blocks", "TestSupport"]),
-        ("FuzzDialback", ["XMPP", "ServerStreams", "TLS", "TestSupport"]),
+        ("FuzzDialback", ["XMPP", "ServerStreams", "TLS", "TestSupport"]), ("FuzzSIS", ["STANAG5066"]),
     ] as [(String, [Target.Dependency])]
     where FileManager.default.fileExists(atPath: "\(Context.packageDirectory)/Tests/Fuzz/\(name)") {
         package.targets.append(

@@ -3,10 +3,11 @@ import TestSupport
 import Testing
 
 struct NodeAddressTests {
-    @Test(arguments: [
-        ("10.1.2.3", 0xEA01_0203), ("10.9.8.7", 0xEA09_0807), ("0.0.0.5", 0xE000_0005), ("0.0.0.0", 0xE000_0000),
-        ("15.255.255.255", 0xEFFF_FFFF), ("16.0.0.1", 0xF000_0001), ("31.255.255.255", 0xFFFF_FFFF),
-    ] as [(String, UInt32)])
+    @Test(
+        arguments: [
+            ("10.1.2.3", 0xEA01_0203), ("10.9.8.7", 0xEA09_0807), ("0.0.0.5", 0xE000_0005), ("0.0.0.0", 0xE000_0000),
+            ("15.255.255.255", 0xEFFF_FFFF), ("16.0.0.1", 0xF000_0001), ("31.255.255.255", 0xFFFF_FFFF),
+        ] as [(String, UInt32)])
     func `Text and field of four bytes are the same address`(text: String, field: UInt32) throws {
         let address = try #require(NodeAddress(text))
         #expect(address.field == field)
@@ -36,7 +37,8 @@ struct NodeAddressTests {
     }
 
     @Test(arguments: [
-        "", "10", "10.1.2", "10.1.2.3.4", "10.1.2.", ".1.2.3", "10..2.3", "32.0.0.0", "10.256.0.0", "10.1.2.1000", "10.1.2.03", "+1.1.2.3",
+        "", "10", "10.1.2", "10.1.2.3.4", "10.1.2.", ".1.2.3", "10..2.3", "32.0.0.0", "10.256.0.0", "10.1.2.1000", "10.1.2.03",
+        "+1.1.2.3",
         "-1.1.2.3", " 10.1.2.3", "10.1.2.3 ", "a.1.2.3", "10.1.2.٣", "10,1,2,3", "4294967296.0.0.0",
     ])
     func `Other text is no address`(text: String) {

@@ -1,0 +1,1 @@
+../Fuzz/FuzzSIS/SISProperties.swift
