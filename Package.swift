@@ -61,7 +61,7 @@ let package = Package(
                 nioCore, deque,
             ]),
         .target(name: "TrafficRecording", dependencies: ["XMPP", nioCore]),
-        .target(name: "STANAG5066", dependencies: ["XMPP", nioCore, deque]),
+        .target(name: "STANAG5066", dependencies: ["XMPP", "SeededRandom", nioCore, deque]),
 
         // I/O
         .target(name: "TLS", dependencies: ["XMPP", "ServerStreams", "COpenSSL", "CShims", nioCore]),

@@ -1,0 +1,111 @@
+import DequeModule
+package import NIOCore
+
+/// U_PDUs on their way.
+extension SISClientStateMachine {
+    /// Offers a U_PDU. It ends exactly once, perhaps at once.
+    ///
+    /// The mode `.default` is replaced by the service of the bind, which is what it means; a confirmation is asked for with ARQ
+    /// only.
+    ///
+    /// - Parameter id: not that of a U_PDU that has not ended.
+    package mutating func unitOffered(_ offered: UnidataRequest, id: SISUnitID, now: NIODeadline) {
+        let request = effective(offered)
+        if let refusal = refusal(of: request) {
+            perform(.ended(id, .notSent(refusal)))
+            return
+        }
+        guard case .bound(let connection, _, _) = state else { return }
+        assert(!units.units.contains { $0.id == id }, "an id is used once")
+        counters.unitsSent += 1
+        perform(.write(connection, .unidataRequest(request)))
+        if request.delivery.confirmation == .none {
+            perform(.ended(id, .handedOver))
+        } else {
+            units.append(UnitsInNode.Unit(id: id, request: request, since: now, deadline: now + patience(request.timeToLive)))
+            rearm()
+        }
+    }
+
+    /// Bytes that may be offered for one destination now. A single U_PDU may be larger when nothing is on its way there.
+    package func credit(to destination: NodeAddress) -> Int {
+        guard canSend, units.count < configuration.unitsInNode else { return 0 }
+        return max(
+            0, min(configuration.bytesInNode - units.bytes, configuration.bytesPerDestination - units.bytes(to: destination)))
+    }
+
+    /// True when a U_PDU of this many bytes would be taken now.
+    package func mayOffer(bytes: Int, to destination: NodeAddress) -> Bool {
+        guard case .bound(_, _, let mtu) = state, bytes <= mtu, canSend else { return false }
+        return hasRoom(bytes, to: destination)
+    }
+
+    /// Nothing but room may be lacking.
+    var canSend: Bool {
+        guard case .bound = state else { return false }
+        return isFlowOn && mayTransmit
+    }
+
+    private var mayTransmit: Bool {
+        !configuration.obeysSubnetAvailability || connection?.subnet?.mayTransmit ?? true
+    }
+
+    private func effective(_ offered: UnidataRequest) -> UnidataRequest {
+        var request = offered
+        if request.delivery.mode == .default { request.delivery = configuration.bind.service }
+        if request.delivery.mode != .arq { request.delivery.confirmation = .none }
+        return request
+    }
+
+    private func refusal(of request: UnidataRequest) -> SISRefusal? {
+        guard case .bound(_, _, let mtu) = state else { return .unbound }
+        if request.uPDU.readableBytes > mtu { return .largerThanMTU }
+        if request.destination.isGroup, request.delivery.mode == .arq { return .groupDestination }
+        if !isFlowOn { return .flowOff }
+        if !mayTransmit { return .subnetOff }
+        return hasRoom(request.uPDU.readableBytes, to: request.destination) ? nil : .noCredit
+    }
+
+    private func hasRoom(_ bytes: Int, to destination: NodeAddress) -> Bool {
+        guard units.count < configuration.unitsInNode else { return false }
+        let there = units.bytes(to: destination)
+        return (units.bytes == 0 || units.bytes + bytes <= configuration.bytesInNode)
+            && (there == 0 || there + bytes <= configuration.bytesPerDestination)
+    }
+
+    private func patience(_ timeToLive: TimeToLive) -> TimeAmount {
+        guard let life = timeToLive.duration else { return configuration.patienceUnlimited }
+        return max(configuration.patienceMinimum, life * 2)
+    }
+
+    // MARK: How they end
+
+    mutating func unitConfirmed(_ reference: UnidataReference, now: NIODeadline) {
+        let limit = now + configuration.overtakenPatience
+        guard let unit = units.takeConfirmed(reference, patienceUntil: limit) else { return counters.unmatched += 1 }
+        end(unit, .confirmed(unit.request.delivery.confirmation))
+    }
+
+    /// Comes also without a confirmation asked for (STANAG 5066 Ed. 3 §A.2.1.8); then nobody waits for it.
+    mutating func unitRejected(_ reason: UnidataRejectedReason, _ reference: UnidataReference) {
+        guard let unit = units.takeRejected(reference) else { return counters.unmatched += 1 }
+        end(unit, .rejected(reason))
+    }
+
+    mutating func endExpiredUnits(now: NIODeadline) {
+        while let unit = units.takeExpired(now: now) {
+            // A node owes an answer when the time to live is over. One that has not said a word since may be gone.
+            if let heardAt = connection?.heardAt, heardAt <= unit.since { connection?.isDoubtful = true }
+            end(unit, .lost(.noAnswer))
+        }
+    }
+
+    mutating func endAllUnits(_ loss: SISUnitLoss) {
+        for unit in units.takeAll() { perform(.ended(unit.id, .lost(loss))) }
+    }
+
+    private mutating func end(_ unit: UnitsInNode.Unit, _ end: SISUnitEnd) {
+        perform(.ended(unit.id, end))
+        announceCredit()
+    }
+}
