@@ -68,7 +68,7 @@ let package = Package(
         .target(name: "TrafficTap", dependencies: ["XMPP", "TrafficRecording", nioCore, nioPosix]),
         .target(
             name: "Transports",
-            dependencies: ["XMPP", "SeededRandom", "Blocks", "TLS", nioCore, nioPosix, deque, logging]),
+            dependencies: ["XMPP", "SeededRandom", "Blocks", "STANAG5066", "TLS", nioCore, nioPosix, deque, logging]),
         .target(name: "Store", dependencies: ["XMPP", "Outbox", "CShims", nioCore, nioLocks, grdb, sqlite]),
         .target(
             name: "Admin",
@@ -80,7 +80,8 @@ let package = Package(
         .target(
             name: "Bridge",
             dependencies: [
-                "XMPP", "Profiles", "ServerStreams", "Outbox", "PresenceCache", "Blocks", "LocalAnswers", "BridgeCore", "TLS", "Transports",
+                "XMPP", "Profiles", "ServerStreams", "Outbox", "PresenceCache", "Blocks", "LocalAnswers", "STANAG5066", "BridgeCore", "TLS",
+                "Transports",
                 "Store", "Admin", "ConfigurationText", "CShims", nioCore, nioPosix, logging, lifecycle,
             ]),
         .target(

@@ -11,6 +11,7 @@ extension PeerStateMachine {
     package mutating func linkConnected(now: NIODeadline) {
         link = .busy
         linkSince = now
+        isTurnOpen = true
         hasAskedForLink = false
         counters.restartViolations(now: now)
         rooms.linkConnected(now: now)
@@ -32,6 +33,24 @@ extension PeerStateMachine {
         if !speaksBlocks, journal.isOn {
             for id in outbox.takeSentRows() { journal.remove(.outbox, id: id) }
         }
+        settle(now: now)
+    }
+
+    /// Whether what is cut now leaves at once, or the link works on what it has (a radio that waits for its turn).
+    package mutating func linkTurnChanged(isOpen: Bool, now: NIODeadline) {
+        isTurnOpen = isOpen
+        if isOpen { settle(now: now) }
+    }
+
+    /// Single stanzas of batches came back, while the link is up (dialect `xep`); as in ``linkDisconnected(unsent:inDoubt:now:)``.
+    package mutating func linkReturned(unsent: [Stanza], inDoubt: [Stanza], now: NIODeadline) {
+        guard !speaksBlocks else { return }
+        if isStopped, !journal.isOn {
+            for stanza in unsent { giveUp(stanza, .shuttingDown, now: now) }
+            for stanza in inDoubt { giveUp(stanza, .deliveryUnknown, now: now) }
+            return
+        }
+        takeBack(unsent: unsent, inDoubt: inDoubt, isBatchOver: false, now: now)
         settle(now: now)
     }
 
@@ -61,12 +80,13 @@ extension PeerStateMachine {
             for stanza in inDoubt { giveUp(stanza, .deliveryUnknown, now: now) }
             return
         } else {
-            takeBack(unsent: unsent, inDoubt: inDoubt, now: now)
+            takeBack(unsent: unsent, inDoubt: inDoubt, isBatchOver: true, now: now)
         }
         settle(now: now)
     }
 
-    private mutating func takeBack(unsent: [Stanza], inDoubt: [Stanza], now: NIODeadline) {
+    /// - Parameter isBatchOver: nothing else of the last batch comes back.
+    private mutating func takeBack(unsent: [Stanza], inDoubt: [Stanza], isBatchOver: Bool, now: NIODeadline) {
         let time = clock.milliseconds(now)
         // The rows of what the kernel had taken are gone; what waits again needs one again.
         let (keepsRows, keepsPresence, last) = (journal.isOn, policy.journalsPresence, outbox.lastID)
@@ -77,7 +97,9 @@ extension PeerStateMachine {
             journal.put(.outbox, id: entry.id, entry.stanza, time: time)
         }
         outbox.putBack(waiting)
-        for id in outbox.takeSentRows() { journal.remove(.outbox, id: id) }
+        if isBatchOver {
+            for id in outbox.takeSentRows() { journal.remove(.outbox, id: id) }
+        }
         var again: [OutboxEntry] = []
         for entry in doubtful {
             count(.inDoubt)
@@ -123,13 +145,19 @@ extension PeerStateMachine {
         if speaksBlocks { _ = takeTurn(now: now) } else { sendBatch(now: now) }
     }
 
+    /// Both directions of the longest turn of a radio (STANAG 5066 Ed. 3 §C.3.2: 127.5 s), and some.
+    private static let longestTurn = TimeAmount.minutes(5)
+
     /// Until when the hold policy wants to wait for more; nil when it does not.
     ///
     /// - Parameter enoughBytes: canonical bytes that fill a block by `HoldPolicy.bytes`; nil where its figure is taken as it is.
     mutating func heldUntil(now: NIODeadline, enoughBytes: Int?) -> NIODeadline? {
         switch policy.hold {
         case .turn:
-            return nil
+            // A radio that has no end of its turn to tell is broken: nothing is held for ever.
+            guard !isTurnOpen, outbox.byteCount < enoughBytes ?? .max, let lastSent else { return nil }
+            let end = lastSent + Self.longestTurn
+            return end > now ? end : nil
         case .time(let amount):
             guard let lastSent, now < lastSent + amount else { return nil }
             return lastSent + amount

@@ -42,6 +42,8 @@ package struct PeerStateMachine: ~Copyable {
     package internal(set) var policy: PeerPolicy
     let clock: ServiceClock
     var link = LinkState.down
+    /// What is sent leaves at once; false while a radio works on what it has.
+    var isTurnOpen = true
     var linkSince: NIODeadline
     var isStopped = false
     var localDomains: DomainSet

@@ -114,6 +114,20 @@ extension SiteStateMachine {
         mark(peers[peer])
     }
 
+    /// What is sent now leaves at once, or waits for the end of what the link works on.
+    package mutating func linkTurnChanged(peer: Int, isOpen: Bool, now: NIODeadline) {
+        self.now = now
+        peers[peer].machine.linkTurnChanged(isOpen: isOpen, now: now)
+        mark(peers[peer])
+    }
+
+    /// Single stanzas came back from a link that is up, in dialect `xep`.
+    package mutating func linkReturned(peer: Int, unsent: [Stanza], inDoubt: [Stanza], now: NIODeadline) {
+        self.now = now
+        peers[peer].machine.linkReturned(unsent: unsent, inDoubt: inDoubt, now: now)
+        mark(peers[peer])
+    }
+
     package mutating func linkDisconnected(peer: Int, unsent: [Stanza], inDoubt: [Stanza], now: NIODeadline) {
         self.now = now
         peers[peer].machine.linkDisconnected(unsent: unsent, inDoubt: inDoubt, now: now)

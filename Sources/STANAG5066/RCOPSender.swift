@@ -147,6 +147,24 @@ package struct RCOPSender: ~Copyable {
         return false
     }
 
+    /// The owner wants none of its units sent any more, and nobody is told of their end. What of them is in the node may arrive.
+    package mutating func allWithdrawn() {
+        for line in lines.indices {
+            lines[line].waiting.removeAll()
+            lines[line].underWay.removeAll()
+        }
+        handed = [:]
+        events.removeAll()
+        holdUntil = nil
+        byteCount = 0
+        unitCount = 0
+    }
+
+    /// Whether there is something that the node does not have.
+    package var hasWaiting: Bool {
+        lines.contains { !$0.waiting.isEmpty || $0.underWay.contains(where: \.isWaiting) }
+    }
+
     // MARK: U_PDUs
 
     /// What the node gets next; nil where nothing may go, or it is larger than `maximumBytes`: smaller ones do not pass

@@ -44,6 +44,11 @@ package enum LinkEvent: Equatable, Sendable {
     case disconnected(unsent: [Stanza], inDoubt: [Stanza], reason: String)
     /// One batch or block can be taken.
     case ready
+    /// Whether what is sent now leaves at once. If not, the transport works on what it has, and what is sent now leaves no sooner
+    /// than what is sent when it is done. True from the beginning; other transports than a radio's never say anything else.
+    case turn(Bool)
+    /// Dialect `xep`: single stanzas of batches that were taken did not reach the peer, or may not have, while the link is up.
+    case returned(unsent: [Stanza], inDoubt: [Stanza])
     case received(Stanza)
     /// One whole block, in dialect `skywave`.
     case block(ByteBuffer)

@@ -46,7 +46,7 @@ struct Check: AsyncParsableCommand {
             return .configurationProblems
         }
         Terminal.output("\(site.file): no problems")
-        for peer in site.peers where peer.transport.security == .insecure {
+        for peer in site.peers where peer.transport.tcp?.security == .insecure {
             Terminal.output(
                 "warning: the link to peer \"\(peer.name)\" has neither encryption nor authentication (insecure = true)"
             )

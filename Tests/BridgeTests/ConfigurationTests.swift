@@ -64,15 +64,15 @@ struct ConfigurationTests {
             #expect(peer.name == "shore")
             #expect(peer.domains.map(\.description) == ["hq.example", "*.hq.example"])
             #expect(peer.rooms.map(\.string) == ["talk.hq.example"])
-            #expect(peer.transport.connect == Endpoint(host: "10.1.2.3", port: 5270))
-            #expect(peer.transport.listen == Endpoint(host: "127.0.0.1", port: 5271))
-            #expect(peer.transport.security == .insecure)
-            #expect(peer.transport.compression == .init(level: 9))
+            #expect(peer.transport.tcp?.connect == Endpoint(host: "10.1.2.3", port: 5270))
+            #expect(peer.transport.tcp?.listen == Endpoint(host: "127.0.0.1", port: 5271))
+            #expect(peer.transport.tcp?.security == .insecure)
+            #expect(peer.transport.tcp?.compression == .init(level: 9))
             #expect(peer.transport.hold == .milliseconds(50))
             #expect(peer.transport.deadAfter == .minutes(5))
-            #expect(peer.transport.dialTimeout == .minutes(5), "as long as dead-after")
-            #expect(peer.transport.reconnectMinimum == .seconds(2))
-            #expect(peer.transport.reconnectMaximum == .seconds(60))
+            #expect(peer.transport.tcp?.dialTimeout == .minutes(5), "as long as dead-after")
+            #expect(peer.transport.tcp?.reconnectMinimum == .seconds(2))
+            #expect(peer.transport.tcp?.reconnectMaximum == .seconds(60))
             #expect(peer.outbox.maximumBytes == 1 << 30)
             #expect(peer.outbox.messageLifetime == .hours(168))
             #expect(peer.outbox.iqTimeout == .minutes(5))
@@ -169,7 +169,7 @@ struct ConfigurationTests {
             #expect(configuration.tls.authorities == .file("\(directory)/link.crt"))
             #expect(configuration.server.port == 5269)
             #expect(
-                configuration.peers.first?.transport.security
+                configuration.peers.first?.transport.tcp?.security
                     == .tls(
                         LinkTLSConfiguration(
                             certificate: "\(directory)/link.crt", key: "\(directory)/link.key",

@@ -7,7 +7,35 @@ enum ConfigurationRelations {
         checkNames(peers, reader)
         checkDomains(site, peers, reader)
         checkListeners(site, peers, admin, reader)
+        checkNodes(peers, reader)
         if site.isComponent { checkComponents(site, peers, reader) }
+    }
+
+    /// Peers behind one service access point of a node share a bind: they must agree on it, and be told apart.
+    private static func checkNodes(_ peers: [PeerReading], _ reader: ConfigurationReader) {
+        for (index, peer) in peers.enumerated() {
+            guard let node = peer.configuration?.transport.node else { continue }
+            for other in peers[..<index] {
+                guard let first = other.configuration?.transport.node, first.node == node.node, first.sap == node.sap else {
+                    continue
+                }
+                let path = peer.path.key("transport")
+                let place = "peer \"\(other.name ?? "?")\" (line \(reader.line(of: other.path)))"
+                if first.remote == node.remote, first.remoteSAP == node.remoteSAP {
+                    reader.report(
+                        path.key("remote"), value: "\"\(node.remote)\"", "\(place) is reached there as well",
+                        allowed: "another address, remote-sap or sap")
+                }
+                for (key, isEqual) in [
+                    ("rank", first.rank == node.rank), ("address-alignment", first.alignment == node.alignment),
+                    ("keep-alive", first.keepAlive == node.keepAlive),
+                ] where !isEqual {
+                    reader.report(
+                        path.key(key), "differs from that of \(place), which shares the bind to SAP \(node.sap)",
+                        allowed: "the same for both, or another sap")
+                }
+            }
+        }
     }
 
     private static func checkNames(_ peers: [PeerReading], _ reader: ConfigurationReader) {

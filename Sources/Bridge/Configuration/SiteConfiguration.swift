@@ -164,8 +164,37 @@ package struct PeerConfiguration: Equatable, Sendable {
     package var block: BlockConfiguration
 }
 
-/// `[peer.transport]` with `kind = "tcp"`: XEP-0361 over TCP, plain or with TLS from the first byte.
+/// `[peer.transport]`.
 package struct TransportConfiguration: Equatable, Sendable {
+    package enum Kind: Equatable, Sendable {
+        /// `kind = "tcp"`.
+        case tcp(TCPTransportConfiguration)
+        /// `kind = "stanag5066"`.
+        case node(NodeTransportConfiguration)
+    }
+
+    package var kind: Kind
+    /// Dialect `xep`: `hold`: how long a ready stanza may wait for company, 0ms…10s. Default 20ms.
+    package var hold: TimeAmount
+    /// Dialect `xep`: `batch-bytes`: a batch is closed when it is this large, 512 B…1 MiB. Default 64 KiB.
+    package var batchBytes: Int
+    /// `dead-after`: how long what was sent may stay unacknowledged – by the other end's TCP, in dialect `skywave` also by
+    /// the other bridge – before the connection counts as dead, 1s…24h. Default 120s, through a node 1h.
+    package var deadAfter: TimeAmount
+    /// `stanza-bytes`: a larger stanza from the link is refused, 10000 B…16 MiB. Default 512 KiB.
+    package var stanzaBytes: Int
+
+    package var tcp: TCPTransportConfiguration? {
+        if case .tcp(let tcp) = kind { tcp } else { nil }
+    }
+
+    package var node: NodeTransportConfiguration? {
+        if case .node(let node) = kind { node } else { nil }
+    }
+}
+
+/// `[peer.transport]` with `kind = "tcp"`: XEP-0361 over TCP, plain or with TLS from the first byte.
+package struct TCPTransportConfiguration: Equatable, Sendable {
     package enum Security: Equatable, Sendable {
         /// No protection of any kind: whoever can send from one of the addresses is the peer (XEP-0361 §5).
         case insecure
@@ -197,13 +226,6 @@ package struct TransportConfiguration: Equatable, Sendable {
     /// Dialect `xep`: `compression`: `{ deflate = true, level = 6 }`: continuous DEFLATE, a private extension that both ends must
     /// switch on. Default: off.
     package var compression: Compression?
-    /// Dialect `xep`: `hold`: how long a ready stanza may wait for company, 0ms…10s. Default 20ms.
-    package var hold: TimeAmount
-    /// Dialect `xep`: `batch-bytes`: a batch is closed when it is this large, 512 B…1 MiB. Default 64 KiB.
-    package var batchBytes: Int
-    /// `dead-after`: how long what was sent may stay unacknowledged – by the other end's TCP, in dialect `skywave` also by
-    /// the other bridge – before the connection counts as dead, 1s…24h. Default 120s.
-    package var deadAfter: TimeAmount
     /// `dial-timeout`: how long TCP and TLS together may take, at either end, 1s…2h. Default: `dead-after`, with TLS three
     /// times that, as its handshake is three flights; 60s at least.
     package var dialTimeout: TimeAmount
@@ -211,8 +233,6 @@ package struct TransportConfiguration: Equatable, Sendable {
     /// jitter. 10ms…24h.
     package var reconnectMinimum: TimeAmount
     package var reconnectMaximum: TimeAmount
-    /// `stanza-bytes`: a larger stanza from the link is refused, 10000 B…16 MiB. Default 512 KiB.
-    package var stanzaBytes: Int
 }
 
 /// `[peer.transport.tls]`: TLS 1.3 on the link, both ends with certificates.

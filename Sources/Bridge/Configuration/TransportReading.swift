@@ -10,9 +10,33 @@ struct TransportReading {
 
     init(_ table: TableReader, dialect: PeerConfiguration.Dialect?, domains: [DomainPattern]) {
         defer { table.finish() }
-        let kind = table.choice("kind", [("tcp", "tcp")], unavailable: ["stanag5066"])
-        if kind == nil, !table.has("kind") { table.reportMissing("kind", allowed: "allowed: \"tcp\"") }
+        let allowed = "allowed: \"tcp\", \"stanag5066\""
+        let isNode = table.choice("kind", [("tcp", false), ("stanag5066", true)])
+        if isNode == nil, !table.has("kind") { table.reportMissing("kind", allowed: allowed) }
+        let hold = table.duration("hold", in: .zero ... .seconds(10)) ?? .milliseconds(20)
+        let batchBytes = table.size("batch-bytes", in: 512...(1 << 20)) ?? 65_536
+        let deadAfter =
+            table.duration("dead-after", in: .seconds(1) ... .hours(24)) ?? (isNode == true ? .hours(1) : .seconds(120))
+        let stanzaBytes = table.size("stanza-bytes", in: 10_000...(16 << 20)) ?? 524_288
+        if dialect == .skywave {
+            for key in ["compression", "hold", "batch-bytes"] where table.has(key) {
+                table.report(
+                    key, "only used with dialect = \"xep\"", allowed: "level, hold and size in [peer.block]",
+                    showsValue: false)
+            }
+        }
+        let kind: TransportConfiguration.Kind? =
+            isNode == true
+            ? NodeTransportReading.node(table, dialect: dialect).map { .node($0) }
+            : readTCP(table, dialect: dialect, domains: domains, deadAfter: deadAfter).map { .tcp($0) }
+        guard isNode != nil, let kind else { return }
+        configuration = TransportConfiguration(
+            kind: kind, hold: hold, batchBytes: batchBytes, deadAfter: deadAfter, stanzaBytes: stanzaBytes)
+    }
 
+    private mutating func readTCP(
+        _ table: TableReader, dialect: PeerConfiguration.Dialect?, domains: [DomainPattern], deadAfter: TimeAmount
+    ) -> TCPTransportConfiguration? {
         let connect = table.endpoint(
             "connect", mustBeAddress: false, allowed: "\"HOST:PORT\", as in \"10.1.2.3:5269\"")
         let listen = table.endpoint(
@@ -23,20 +47,11 @@ struct TransportReading {
                 table.path, "neither \"connect\" nor \"listen\": the link could never come up",
                 allowed: "connect = \"HOST:PORT\", listen = \"ADDRESS:PORT\", or both")
         }
-
-        if dialect == .skywave {
-            if table.has("connect"), table.has("listen") {
-                table.report(
-                    "listen", "given beside \"connect\": in dialect \"skywave\" one end dials and the other listens",
-                    allowed: "exactly one of them here, the other one at the peer")
-            }
-            for key in ["compression", "hold", "batch-bytes"] where table.has(key) {
-                table.report(
-                    key, "only used with dialect = \"xep\"", allowed: "level, hold and size in [peer.block]",
-                    showsValue: false)
-            }
+        if dialect == .skywave, table.has("connect"), table.has("listen") {
+            table.report(
+                "listen", "given beside \"connect\": in dialect \"skywave\" one end dials and the other listens",
+                allowed: "exactly one of them here, the other one at the peer")
         }
-
         let source = table.string("source", allowed: "an address of this machine")
         if let source, !Endpoint.isAddress(source) {
             table.report("source", "not an address", allowed: "an address of this machine, without a port")
@@ -44,20 +59,14 @@ struct TransportReading {
         let addresses = TransportReading.addresses(table)
         let security = TransportReading.security(table, domains: domains)
         let compression = TransportReading.compression(table)
-        let hold = table.duration("hold", in: .zero ... .seconds(10)) ?? .milliseconds(20)
-        let batchBytes = table.size("batch-bytes", in: 512...(1 << 20)) ?? 65_536
-        let deadAfter = table.duration("dead-after", in: .seconds(1) ... .hours(24)) ?? .seconds(120)
         let dialTimeout =
             table.duration("dial-timeout", in: .seconds(1) ... .hours(2))
             ?? TCPLinkConfiguration.identificationTime(deadAfter: deadAfter, usesTLS: table.has("tls"))
-        let stanzaBytes = table.size("stanza-bytes", in: 10_000...(16 << 20)) ?? 524_288
         let (minimum, maximum) = TransportReading.reconnect(table)
-        guard kind != nil, let security, connect != nil || listen != nil else { return }
-        configuration = TransportConfiguration(
+        guard let security, connect != nil || listen != nil else { return nil }
+        return TCPTransportConfiguration(
             connect: connect, listen: listen, source: source, security: security, addresses: addresses,
-            compression: compression,
-            hold: hold, batchBytes: batchBytes, deadAfter: deadAfter, dialTimeout: dialTimeout, reconnectMinimum: minimum,
-            reconnectMaximum: maximum, stanzaBytes: stanzaBytes)
+            compression: compression, dialTimeout: dialTimeout, reconnectMinimum: minimum, reconnectMaximum: maximum)
     }
 
     private static func addresses(_ table: TableReader) -> [AddressRange] {
@@ -73,7 +82,7 @@ struct TransportReading {
         }
     }
 
-    private static func security(_ table: TableReader, domains: [DomainPattern]) -> TransportConfiguration.Security? {
+    private static func security(_ table: TableReader, domains: [DomainPattern]) -> TCPTransportConfiguration.Security? {
         let insecure = table.boolean("insecure")
         if let tls = table.table("tls") {
             if insecure == true {
@@ -174,13 +183,13 @@ struct TransportReading {
         return fingerprints
     }
 
-    private static func compression(_ table: TableReader) -> TransportConfiguration.Compression? {
+    private static func compression(_ table: TableReader) -> TCPTransportConfiguration.Compression? {
         guard let compression = table.table("compression") else { return nil }
         defer { compression.finish() }
         let isOn = compression.boolean("deflate")
         let level = compression.integer("level", in: 1...9)
         if isOn == nil, !compression.has("deflate") { compression.reportMissing("deflate", allowed: "true or false") }
-        return isOn == true ? TransportConfiguration.Compression(level: level ?? 6) : nil
+        return isOn == true ? TCPTransportConfiguration.Compression(level: level ?? 6) : nil
     }
 
     private static func reconnect(_ table: TableReader) -> (minimum: TimeAmount, maximum: TimeAmount) {

@@ -38,24 +38,36 @@ package struct ConfigurationChange: Equatable, Sendable {
             [
                 (place + "domains", old.domains == new.domains), (place + "rooms", old.rooms == new.rooms),
                 (place + "dialect", old.dialect == new.dialect),
+                (place + "transport.dead-after", from.deadAfter == to.deadAfter),
+                (place + "transport.stanza-bytes", from.stanzaBytes == to.stanzaBytes),
+                (place + "block.level", old.block.level == new.block.level),
+                (place + "block.pad-to", old.block.padTo == new.block.padTo),
+                (place + "block.dictionary", old.block.dictionary == new.block.dictionary),
+            ])
+        switch (from.kind, to.kind) {
+        case (.tcp(let from), .tcp(let to)): compare(place, from, to)
+        case (.node(let from), .node(let to)):
+            compare([(place + "transport", from == to)])
+        case (.tcp, .node), (.node, .tcp): needRestart.append(place + "transport.kind")
+        }
+        if old != ConfigurationChange.applied(new, to: old) { changed.append(new.name) }
+    }
+
+    private mutating func compare(_ place: String, _ from: TCPTransportConfiguration, _ to: TCPTransportConfiguration) {
+        compare(
+            [
                 (place + "transport.connect", from.connect == to.connect),
                 (place + "transport.listen", from.listen == to.listen),
                 (place + "transport.source", from.source == to.source),
                 (place + "transport.addresses", from.addresses == to.addresses),
                 (place + "transport.tls", from.security == to.security),
                 (place + "transport.compression", from.compression == to.compression),
-                (place + "transport.dead-after", from.deadAfter == to.deadAfter),
                 (place + "transport.dial-timeout", from.dialTimeout == to.dialTimeout),
                 (
                     place + "transport.reconnect",
                     from.reconnectMinimum == to.reconnectMinimum && from.reconnectMaximum == to.reconnectMaximum
                 ),
-                (place + "transport.stanza-bytes", from.stanzaBytes == to.stanzaBytes),
-                (place + "block.level", old.block.level == new.block.level),
-                (place + "block.pad-to", old.block.padTo == new.block.padTo),
-                (place + "block.dictionary", old.block.dictionary == new.block.dictionary),
             ])
-        if old != ConfigurationChange.applied(new, to: old) { changed.append(new.name) }
     }
 
     /// A peer as it runs after the change: everything that needs a restart is as it was.

@@ -8,7 +8,8 @@ import XMPP
 /// Makes the links of a site's peers, and the listeners that they share.
 enum PeerLinks {
     struct Links {
-        var transports: [TCPLinkTransport] = []
+        /// In the order of the peers.
+        var transports: [any LinkTransport] = []
         var listeners: [LinkListener] = []
     }
 
@@ -19,9 +20,14 @@ enum PeerLinks {
     ) throws(BridgeError) -> Links {
         var links = Links()
         var listeners: [Endpoint: LinkListener] = [:]
+        let nodes = NodeLinks(configuration.peers, eventLoop: eventLoop, logger: logger)
         for peer in configuration.peers {
+            guard let tcp = peer.transport.tcp else {
+                if let link = nodes.links[peer.name] { links.transports.append(link) }
+                continue
+            }
             var listener: LinkListener?
-            if let endpoint = peer.transport.listen {
+            if let endpoint = tcp.listen {
                 // Port 0 is a new listener each time.
                 listener = endpoint.port == 0 ? nil : listeners[endpoint]
                 if listener == nil {
@@ -35,7 +41,7 @@ enum PeerLinks {
             do throws(TransportError) {
                 links.transports.append(
                     try TCPLinkTransport(
-                        linkConfiguration(peer), eventLoop: eventLoop, listener: listener,
+                        linkConfiguration(peer, tcp), eventLoop: eventLoop, listener: listener,
                         seed: SecureRandom.uniform(in: 0..<UInt64.max), logger: logger))
             } catch {
                 throw BridgeError(.link, "peer \"\(peer.name)\": \(error.description)")
@@ -57,8 +63,10 @@ enum PeerLinks {
         return dictionaries
     }
 
-    private static func linkConfiguration(_ peer: PeerConfiguration) -> TCPLinkConfiguration {
-        let transport = peer.transport
+    private static func linkConfiguration(
+        _ peer: PeerConfiguration, _ transport: TCPTransportConfiguration
+    ) -> TCPLinkConfiguration {
+        let (stanzaBytes, deadAfter) = (peer.transport.stanzaBytes, peer.transport.deadAfter)
         let sources = transport.addresses.isEmpty ? nil : linkSources(transport.addresses)
         let security: TCPLinkConfiguration.Security =
             switch transport.security {
@@ -73,13 +81,13 @@ enum PeerLinks {
         link.policy.reconnectMinimum = transport.reconnectMinimum
         link.policy.reconnectMaximum = transport.reconnectMaximum
         link.compression = transport.compression.map { .deflate(level: Int32(truncatingIfNeeded: $0.level)) }
-        link.limits.stanzaBytes = transport.stanzaBytes
-        link.limits.skippedBytes = max(link.limits.skippedBytes, 4 * transport.stanzaBytes)
+        link.limits.stanzaBytes = stanzaBytes
+        link.limits.skippedBytes = max(link.limits.skippedBytes, 4 * stanzaBytes)
         // A stanza of any content must fit, however well it compresses.
-        link.inflateLimits.allowanceBytes = max(link.inflateLimits.allowanceBytes, 3 * transport.stanzaBytes)
+        link.inflateLimits.allowanceBytes = max(link.inflateLimits.allowanceBytes, 3 * stanzaBytes)
         link.inflateLimits.unfinishedStanzaBytes = max(
-            link.inflateLimits.unfinishedStanzaBytes, 8 * transport.stanzaBytes)
-        link.deadAfter = transport.deadAfter
+            link.inflateLimits.unfinishedStanzaBytes, 8 * stanzaBytes)
+        link.deadAfter = deadAfter
         link.policy.dialTimeout = transport.dialTimeout
         link.handshakeTimeout = transport.dialTimeout
         return link

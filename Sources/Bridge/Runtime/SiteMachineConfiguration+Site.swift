@@ -80,7 +80,7 @@ extension PeerPolicy {
         case .xep:
             dialect = .xep
             batchBytes = peer.transport.batchBytes
-            hold = .time(peer.transport.hold)
+            hold = peer.transport.node == nil ? .time(peer.transport.hold) : .turn
         case .skywave:
             dialect = .skywave
             blockBytes = peer.block.size
@@ -95,7 +95,17 @@ extension PeerPolicy {
             linkSession.limits.stanzaBytes = peer.transport.stanzaBytes
             linkSession.deadAfter = peer.transport.deadAfter
             linkSession.dictionary = dictionary ?? .standard
+            if peer.transport.node != nil { takeNode(peer.transport.deadAfter) }
             linkSession.profile = UInt32(truncatingIfNeeded: StableHash.of(peer.profile.name))
         }
+    }
+
+    /// A radio link: minutes from a block to its acknowledgement, which costs a turn where it does not ride on a block; and a node
+    /// may lose what it confirmed.
+    private mutating func takeNode(_ deadAfter: TimeAmount) {
+        if case .time = hold { hold = .turn }
+        linkSession.repeatAfter = .nanoseconds(deadAfter.nanoseconds / 2)
+        linkSession.acknowledgementDelay = .seconds(20)
+        linkSession.windowText = 4 << 20
     }
 }

@@ -179,6 +179,9 @@ extension SiteRuntime {
         case .disconnected(let unsent, let inDoubt, _):
             site.linkDisconnected(peer: number, unsent: unsent, inDoubt: inDoubt, now: now)
         case .ready: site.linkReady(peer: number, now: now)
+        case .turn(let isOpen): site.linkTurnChanged(peer: number, isOpen: isOpen, now: now)
+        case .returned(let unsent, let inDoubt):
+            site.linkReturned(peer: number, unsent: unsent, inDoubt: inDoubt, now: now)
         case .batchEnd: break
         }
         endTurn()

@@ -1,0 +1,375 @@
+import DequeModule
+package import NIOCore
+
+/// All peers behind one SAP of one node: one bind, an RCOP sender and receiver for each, and fair use of what may be inside the
+/// node.
+///
+/// ```
+///   unit ──▶ RCOPSender (peer 0) ──┐                                ┌──▶ RCOPReceiver (peer 0) ──▶ unit
+///   unit ──▶ RCOPSender (peer 1) ──┼─▶ SISClientStateMachine ◀─▶ node
+///                                  └ credit                         └──▶ nobody's: counted
+/// ```
+///
+/// Urgency is decided as late as can be: a peer gets `ready` only when all that it gave before is inside the node and more may
+/// follow, so that what waits does so where it can still be overtaken, replaced or expire. What the node rejects is handed to it
+/// again; what it gives up for good, and all that is unfinished when the bind ends, comes back to the owner.
+package struct SubnetworkStateMachine: ~Copyable {
+    private final class Peer {
+        let configuration: SubnetworkPeerConfiguration
+        var sender: RCOPSender
+        var receiver: RCOPReceiver
+        /// Of units that are not finished, by token: how they go.
+        var services: [UInt64: UnitService] = [:]
+        /// U_PDUs inside the node, and their bytes.
+        var inNode = 0
+        var bytesInNode = 0
+        var window = NodeWindow(minimum: 1, maximum: 1)
+        var isUp = false
+        /// After the owner ended it, it does not come up before.
+        var restUntil: NIODeadline?
+        /// `ready` was given and not used.
+        var isReady = false
+        /// `ready` was given while something was inside the node, and the owner waits to hear when that ends.
+        var awaitsIdle = false
+        var unitsSent: UInt64 = 0
+        var unitsReceived: UInt64 = 0
+
+        init(_ configuration: SubnetworkPeerConfiguration, firstNumber: UInt8) {
+            self.configuration = configuration
+            sender = RCOPSender(configuration.sender, firstNumber: firstNumber)
+            receiver = RCOPReceiver(
+                RCOPReceiverConfiguration(framing: configuration.framing, application: configuration.application))
+        }
+    }
+
+    private var client: SISClientStateMachine
+    private let peers: [Peer]
+    /// What is inside the node: whose it is, and its name there.
+    private struct Inside {
+        var peer: Int
+        var ticket: UInt64
+        var bytes: Int
+        var since: NIODeadline
+    }
+
+    private let maximumWindow: Int
+    private var inside: [UInt64: Inside] = [:]
+    private var nextID: UInt64 = 1
+    /// Who is served first next time.
+    private var turn = 0
+    private var actions = Deque<SubnetworkAction>()
+    private var clientDeadline: NIODeadline?
+    private var armed: NIODeadline?
+    private var mtu = 0
+    package private(set) var strangers: UInt64 = 0
+
+    /// - Parameter seed: of jitter and of the first unit numbers.
+    package init(_ configuration: SISClientConfiguration, peers: [SubnetworkPeerConfiguration], seed: UInt64) {
+        client = SISClientStateMachine(configuration, seed: seed)
+        maximumWindow = configuration.bytesPerDestination
+        var mixed = seed
+        self.peers = peers.map { peer in
+            mixed = mixed &* 0x5851_F42D_4C95_7F2D &+ 0x1405_7B7E_F767_814F
+            return Peer(peer, firstNumber: UInt8(truncatingIfNeeded: mixed >> 56))
+        }
+    }
+
+    package mutating func nextAction() -> SubnetworkAction? { actions.popFirst() }
+
+    package var clientStatus: SISClientStatus { client.status }
+    package var clientCounters: SISClientCounters { client.counters }
+    package func receiverCounters(_ peer: Int) -> RCOPReceiverCounters { peers[peer].receiver.counters }
+    package func unitsSent(_ peer: Int) -> UInt64 { peers[peer].unitsSent }
+    package func unitsReceived(_ peer: Int) -> UInt64 { peers[peer].unitsReceived }
+    /// Units that were taken and have not ended.
+    package func unfinishedUnits(_ peer: Int) -> Int { peers[peer].services.count }
+
+    package var debugState: String {
+        client.debugState + "; "
+            + peers.map { "\($0.configuration.name): in node \($0.inNode), \($0.sender.debugState)" }.joined(separator: "; ")
+    }
+
+    // MARK: The owner
+
+    package mutating func started(now: NIODeadline) {
+        client.peersChanged(Set(peers.map(\.configuration.node)))
+        client.started(now: now)
+        drive(now: now)
+    }
+
+    package mutating func stopRequested(now: NIODeadline) {
+        client.stopRequested(now: now)
+        drive(now: now)
+    }
+
+    /// Offers a unit, after `ready`; it ends with `finished` or `failed`, perhaps at once.
+    ///
+    /// - Parameters:
+    ///   - token: names it in actions; of this peer's units that have not ended no other has it.
+    ///   - service: which of the peer's classes it is.
+    package mutating func unitOffered(_ peer: Int, _ bytes: ByteBuffer, token: UInt64, service: Int, now: NIODeadline) {
+        let place = peers[peer]
+        place.isReady = false
+        place.awaitsIdle = false
+        let services = place.configuration.services
+        let unitService = services[min(max(service, 0), services.count - 1)]
+        guard place.isUp, place.sender.unitOffered(bytes, token: token, connection: unitService.connection) == .accepted
+        else {
+            actions.append(.failed(peer, token: token, .lost))
+            drive(now: now)
+            return
+        }
+        place.services[token] = unitService
+        drive(now: now)
+    }
+
+    /// The owner does not want to go on as it is: everything unfinished ends, and the peer comes up again after ``rest``.
+    package mutating func peerFailed(_ peer: Int, now: NIODeadline) {
+        guard peers[peer].isUp else { return }
+        peers[peer].restUntil = now + Self.rest
+        takeDown(peer, .ended)
+        drive(now: now)
+    }
+
+    /// How long a peer rests whose owner ended it.
+    package static let rest = TimeAmount.seconds(10)
+
+    // MARK: The network
+
+    package mutating func dialSucceeded(_ id: SISConnectionID, now: NIODeadline) {
+        client.dialSucceeded(id, now: now)
+        drive(now: now)
+    }
+
+    package mutating func dialFailed(now: NIODeadline) {
+        client.dialFailed(now: now)
+        drive(now: now)
+    }
+
+    package mutating func connectionClosed(_ id: SISConnectionID, now: NIODeadline) {
+        client.connectionClosed(id, now: now)
+        drive(now: now)
+    }
+
+    package mutating func bytesReceived(_ id: SISConnectionID, _ bytes: ByteBuffer, now: NIODeadline) {
+        client.bytesReceived(id, bytes, now: now)
+        drive(now: now)
+    }
+
+    package mutating func deadlineReached(now: NIODeadline) {
+        armed = nil
+        if let clientDeadline, clientDeadline <= now {
+            self.clientDeadline = nil
+            client.deadlineReached(now: now)
+        }
+        for peer in peers { peer.receiver.deadlineReached(now: now) }
+        drive(now: now)
+    }
+
+    // MARK: Driving
+
+    private mutating func drive(now: NIODeadline) {
+        drawClient(now: now)
+        repeat { handOver(now: now) } while drawClient(now: now)
+        bringUp(now: now)
+        offerTurns()
+        arm()
+    }
+
+    /// - Returns: whether there was something.
+    @discardableResult
+    private mutating func drawClient(now: NIODeadline) -> Bool {
+        var any = false
+        while let action = client.nextAction() {
+            any = true
+            switch action {
+            case .dial: actions.append(.dial)
+            case .abandonDial: actions.append(.abandonDial)
+            case .write(let id, let primitive): actions.append(.write(id, primitive))
+            case .close(let id): actions.append(.close(id))
+            case .drop(let id): actions.append(.drop(id))
+            case .bound(let mtu): bound(mtu)
+            case .unbound(let trouble): unbound(trouble)
+            case .ended(let id, let end): ended(id, end, now: now)
+            case .deliver(let indication): deliver(indication, now: now)
+            case .note(let trouble): actions.append(.note(trouble))
+            case .arm(let deadline): clientDeadline = deadline
+            case .disarm: clientDeadline = nil
+            case .stopped: actions.append(.stopped)
+            case .creditAvailable, .subnetChanged, .reservationChanged, .managementMessage: break
+            }
+        }
+        return any
+    }
+
+    private mutating func bound(_ mtu: Int) {
+        self.mtu = mtu
+        for peer in peers {
+            peer.sender.bound(mtu: mtu)
+            peer.window = NodeWindow(minimum: 2 * mtu, maximum: maximumWindow)
+        }
+    }
+
+    private mutating func unbound(_ trouble: SISTrouble) {
+        mtu = 0
+        for number in peers.indices {
+            peers[number].sender.unbound()
+            if peers[number].isUp { takeDown(number, .node(trouble)) }
+        }
+    }
+
+    private mutating func takeDown(_ number: Int, _ reason: SubnetworkDown) {
+        let peer = peers[number]
+        peer.isReady = false
+        peer.awaitsIdle = false
+        peer.isUp = false
+        giveBackAll(number)
+        actions.append(.down(number, reason))
+    }
+
+    private mutating func bringUp(now: NIODeadline) {
+        guard mtu > 0 else { return }
+        for (number, peer) in peers.enumerated() where !peer.isUp {
+            if let until = peer.restUntil, until > now { continue }
+            peer.restUntil = nil
+            peer.isUp = true
+            actions.append(.up(number, mtu: mtu))
+        }
+    }
+
+    /// Ends all units of a peer: the owner has what is in them, and decides anew what is worth sending.
+    private mutating func giveBackAll(_ number: Int) {
+        let peer = peers[number]
+        drawSender(number)
+        for token in peer.services.keys.sorted() { actions.append(.failed(number, token: token, .lost)) }
+        peer.services = [:]
+        peer.sender.allWithdrawn()
+    }
+
+    private mutating func ended(_ id: SISUnitID, _ end: SISUnitEnd, now: NIODeadline) {
+        guard let unit = inside.removeValue(forKey: id.number) else { return }
+        let (number, ticket) = (unit.peer, unit.ticket)
+        let peer = peers[number]
+        let wasFull = !hasRoom(peer)
+        peer.inNode -= 1
+        peer.bytesInNode -= unit.bytes
+        switch end {
+        case .confirmed, .handedOver:
+            peer.window.confirmed(unit.bytes, after: now - unit.since, wasFull: wasFull)
+            peer.sender.uPDUConfirmed(ticket)
+        case .rejected(let reason):
+            peer.window.failed()
+            peer.sender.uPDURejected(ticket, reason, now: now)
+        case .lost, .notSent: peer.sender.uPDULost(ticket)
+        }
+        drawSender(number)
+    }
+
+    private mutating func drawSender(_ number: Int) {
+        let peer = peers[number]
+        while let event = peer.sender.nextEvent() {
+            switch event {
+            case .finished(let token):
+                peer.services[token] = nil
+                peer.unitsSent += 1
+                actions.append(.finished(number, token: token))
+            case .failed(let token, let reason):
+                peer.services[token] = nil
+                actions.append(.failed(number, token: token, reason))
+            }
+        }
+    }
+
+    private mutating func deliver(_ indication: UnidataIndication, now: NIODeadline) {
+        let source = RCOPSource(node: indication.source, sap: indication.sourceSAP)
+        guard
+            let number = peers.firstIndex(where: { $0.configuration.node == source.node && $0.configuration.sap == source.sap })
+        else {
+            strangers &+= 1
+            actions.append(.stranger(source.node, source.sap))
+            return
+        }
+        let peer = peers[number]
+        peer.receiver.uPDUReceived(indication.uPDU, from: source, now: now)
+        while let event = peer.receiver.nextEvent() {
+            guard case .unit(let unit) = event else { continue }
+            peer.unitsReceived += 1
+            actions.append(.unit(number, unit.bytes, connection: unit.connection, followsGap: unit.followsGap))
+        }
+    }
+
+    /// Gives the node what it may have, one U_PDU of each peer after the other.
+    private mutating func handOver(now: NIODeadline) {
+        var isAny = true
+        while isAny {
+            isAny = false
+            for step in peers.indices {
+                let number = (turn + step) % peers.count
+                let peer = peers[number]
+                let node = peer.configuration.node
+                guard peer.isUp, peer.sender.hasWaiting else { continue }
+                let room = client.mayOffer(bytes: mtu, to: node) ? Int.max : client.credit(to: node)
+                guard hasRoom(peer), room > 0, let uPDU = peer.sender.nextUPDU(maximumBytes: room, now: now) else {
+                    continue
+                }
+                isAny = true
+                offer(uPDU, of: number, now: now)
+            }
+        }
+        if !peers.isEmpty { turn = (turn + 1) % peers.count }
+        for number in peers.indices { drawSender(number) }
+    }
+
+    /// One U_PDU more may go over the window, so that its size does not matter.
+    private func hasRoom(_ peer: Peer) -> Bool { peer.inNode == 0 || peer.bytesInNode < peer.window.bytes }
+
+    private mutating func offer(_ uPDU: RCOPUPDU, of number: Int, now: NIODeadline) {
+        let peer = peers[number]
+        let service =
+            peer.services[uPDU.unit] ?? peer.configuration.services.first { $0.connection == uPDU.connection }
+            ?? peer.configuration.services[0]
+        let id = nextID
+        nextID += 1
+        let bytes = uPDU.bytes.readableBytes
+        inside[id] = Inside(peer: number, ticket: uPDU.ticket, bytes: bytes, since: now)
+        peer.inNode += 1
+        peer.bytesInNode += bytes
+        client.unitOffered(
+            UnidataRequest(
+                priority: uPDU.priority, destinationSAP: peer.configuration.sap, destination: peer.configuration.node,
+                delivery: ServiceType(.arq, confirmation: service.confirmation), timeToLive: service.timeToLive,
+                uPDU: uPDU.bytes),
+            id: SISUnitID(id), now: now)
+    }
+
+    private mutating func offerTurns() {
+        for (number, peer) in peers.enumerated() where peer.isUp {
+            let isIdle = peer.inNode == 0
+            if !peer.isReady {
+                guard !peer.sender.hasWaiting, hasRoom(peer), client.mayOffer(bytes: 1, to: peer.configuration.node) else {
+                    continue
+                }
+                peer.isReady = true
+                peer.awaitsIdle = !isIdle
+                actions.append(.ready(number, isIdle: isIdle))
+            } else if isIdle, peer.awaitsIdle {
+                peer.awaitsIdle = false
+                actions.append(.idle(number))
+            }
+        }
+    }
+
+    private mutating func arm() {
+        var deadline = clientDeadline
+        func consider(_ other: NIODeadline?) {
+            if let other { deadline = min(deadline ?? other, other) }
+        }
+        for peer in peers {
+            consider(peer.receiver.nextDeadline)
+            if peer.isUp { consider(peer.sender.nextDeadline) } else if mtu > 0 { consider(peer.restUntil) }
+        }
+        guard deadline != armed else { return }
+        armed = deadline
+        actions.append(deadline.map { .arm($0) } ?? .disarm)
+    }
+}

@@ -1,0 +1,280 @@
+package import Blocks
+import DequeModule
+import Logging
+package import NIOCore
+import STANAG5066
+package import XMPP
+
+/// A link through a STANAG 5066 node: one RCOP unit for each block (dialect `skywave`), or for each stanza (`xep`, XEP-0365
+/// 0.2.1).
+///
+/// The node says of each unit whether it has arrived, so nothing is in doubt for long: in `xep` what failed goes back to its
+/// owner; in `skywave` the owner has it, and a unit that failed for good ends the connection, so that a new session finds out what
+/// is missing.
+package final class SubnetworkLinkTransport: LinkTransport {
+    /// How a peer's units are classed; places in ``SubnetworkPeerConfiguration/services``.
+    package enum Service: Int, Sendable, CaseIterable {
+        /// A block, or in `xep` a message, an IQ, a subscription, and what joins a room.
+        case normal
+        case urgent
+        /// In `xep`: presence that the next one replaces.
+        case presence
+    }
+
+    package var onEvent: ((LinkEvent) -> Void)?
+
+    private let name: String
+    private let peer: Int
+    private let dialect: LinkDialect
+    private let description: String
+    private let binding: SubnetworkBinding
+    private let reader: XMPPUnitReader
+    /// What may wait while nobody reads; beyond it blocks are dropped, which the peer sends again, and in `xep` the bind is ended.
+    private let heldBytes: Int
+    private let classify: (Stanza) -> Service
+
+    private var events: Deque<LinkEvent> = []
+    private var isDelivering = false
+    private var isDeliveryScheduled = false
+    private var isPaused = false
+    private var held: Deque<ByteBuffer> = []
+    private var heldCount = 0
+    private var isUp = false
+    private var isClosed = false
+    private var isTurn = true
+    private var nextToken: UInt64 = 1
+    /// `xep`: what is on its way, by token.
+    private var stanzas: [UInt64: Stanza] = [:]
+    /// `xep`: what the node has not got of the batch.
+    private var batch: Deque<Stanza> = []
+    private var hasConnected = false
+    private var counts: LinkStatus
+
+    /// - Parameters:
+    ///   - peer: its place in the binding.
+    ///   - description: where it is, for status: `node 127.0.0.1:5066, 10.1.2.3 SAP 6`.
+    ///   - classify: how a stanza crosses, in dialect `xep`.
+    package init(
+        name: String, peer: Int, dialect: LinkDialect, description: String, binding: SubnetworkBinding,
+        limits: XMLLimits = .link, heldBytes: Int = 32 << 20, classify: @escaping (Stanza) -> Service = { _ in .normal }
+    ) {
+        self.name = name
+        self.peer = peer
+        self.dialect = dialect
+        self.description = description
+        self.binding = binding
+        self.heldBytes = heldBytes
+        self.classify = classify
+        reader = XMPPUnitReader(limits: limits)
+        counts = LinkStatus(peer: name, state: .stopped, since: .now())
+        binding.add(self, peer: peer)
+    }
+
+    // MARK: LinkTransport
+
+    package func start() {
+        setState(.dialling)
+        binding.start()
+    }
+
+    /// The bind is kept up at all times; the node makes links by itself.
+    package func demandConnection() {}
+
+    package func send(_ batch: [Stanza]) {
+        guard isUp, self.batch.isEmpty else {
+            events.append(.returned(unsent: batch, inDoubt: []))
+            return scheduleDelivery()
+        }
+        counts.batchesSent += 1
+        self.batch = Deque(batch)
+        offerNext()
+        scheduleDelivery()
+    }
+
+    package func send(block: ByteBuffer, isUrgent: Bool) {
+        guard isUp else { return }
+        counts.blocksSent += 1
+        offer(block, isUrgent ? .urgent : .normal)
+        scheduleDelivery()
+    }
+
+    package func pauseReading() { isPaused = true }
+
+    package func resumeReading() {
+        isPaused = false
+        while !isPaused, let unit = held.popFirst() {
+            heldCount -= unit.readableBytes
+            take(unit)
+        }
+        scheduleDelivery()
+    }
+
+    package func fail(_ error: StreamError) {
+        counts.lastError = LinkEnd.errorSent(error).sentence
+        let peer = peer
+        binding.turn { $0.peerFailed(peer, now: $1) }
+    }
+
+    package func close() -> EventLoopFuture<Void> {
+        guard !isClosed else { return binding.eventLoop.makeSucceededVoidFuture() }
+        isClosed = true
+        setState(.closing)
+        let closed = binding.linkClosed()
+        closed.assumeIsolated().whenSuccess { self.setState(.stopped) }
+        return closed
+    }
+
+    package var status: LinkStatus {
+        var status = counts
+        if !isClosed, !isUp {
+            switch binding.machine.clientStatus.state {
+            case .waiting(let until), .unbound(let until): status.state = .waiting(until: until)
+            case .idle, .dialling, .binding, .bound, .stopping, .stopped: break
+            }
+        }
+        if isUp {
+            status.connections = [
+                .init(
+                    description: description, since: counts.since, sends: true, bytesReceived: counts.bytesReceived,
+                    bytesSent: counts.bytesSent)
+            ]
+        }
+        status.stanzasUnacknowledged = UInt64(stanzas.count)
+        status.lastError = counts.lastError ?? (isUp ? nil : binding.lastError)
+        return status
+    }
+
+    // MARK: Sending
+
+    private func offer(_ unit: ByteBuffer, _ service: Service) {
+        let token = nextToken
+        nextToken += 1
+        counts.bytesSent += UInt64(unit.readableBytes)
+        let peer = peer
+        binding.turn { $0.unitOffered(peer, unit, token: token, service: service.rawValue, now: $1) }
+    }
+
+    /// `xep`: the next stanza of the batch.
+    private func offerNext() {
+        guard let stanza = batch.popFirst() else { return }
+        stanzas[nextToken] = stanza
+        counts.stanzasSent += 1
+        offer(stanza.rcopUnit, classify(stanza))
+    }
+
+    // MARK: From the binding
+
+    func cameUp(mtu: Int) {
+        isUp = true
+        isTurn = true
+        if hasConnected { counts.reconnects += 1 }
+        hasConnected = true
+        counts.lastError = nil
+        setState(.connected)
+        binding.logger.info("link up", metadata: ["peer": "\(name)", "how": "\(description), MTU \(mtu)"])
+        events.append(.connected(description: description))
+    }
+
+    func wentDown(_ reason: String) {
+        isUp = false
+        let unsent = Array(batch)
+        batch = []
+        setState(.dialling)
+        binding.logger.info("link down", metadata: ["peer": "\(name)", "reason": "\(reason)"])
+        events.append(.disconnected(unsent: unsent, inDoubt: [], reason: reason))
+    }
+
+    func ready(isIdle: Bool) {
+        guard batch.isEmpty else { return offerNext() }
+        if isTurn != isIdle {
+            isTurn = isIdle
+            events.append(.turn(isIdle))
+        }
+        events.append(.ready)
+    }
+
+    func idle() {
+        guard !isTurn else { return }
+        isTurn = true
+        events.append(.turn(true))
+    }
+
+    func finished(_ token: UInt64) { stanzas[token] = nil }
+
+    func failed(_ token: UInt64, _ reason: RCOPUnitFailure) {
+        switch dialect {
+        case .xep:
+            guard let stanza = stanzas.removeValue(forKey: token) else { return }
+            // XEP-0365 0.2.1 §4.3 has it sent again; the owner knows whether it is still worth it.
+            switch reason {
+            case .tooLarge: events.append(.returned(unsent: [], inDoubt: [stanza]))
+            case .rejected, .lost: events.append(.returned(unsent: [stanza], inDoubt: []))
+            }
+        case .skywave:
+            guard isUp else { return }
+            counts.lastError = "a unit was given up: \(reason)"
+            let peer = peer
+            binding.eventLoop.assumeIsolated().execute { self.binding.turn { $0.peerFailed(peer, now: $1) } }
+        }
+    }
+
+    func received(_ unit: ByteBuffer, followsGap: Bool) {
+        counts.bytesReceived += UInt64(unit.readableBytes)
+        guard isPaused || !held.isEmpty else { return take(unit) }
+        guard heldCount + unit.readableBytes <= heldBytes else {
+            counts.lastError = "the local server took nothing for so long that what the node brought could not be kept"
+            return
+        }
+        heldCount += unit.readableBytes
+        held.append(unit)
+    }
+
+    private func take(_ unit: ByteBuffer) {
+        switch dialect {
+        case .skywave:
+            counts.blocksReceived += 1
+            events.append(.block(unit))
+        case .xep:
+            do throws(StreamError) {
+                for content in try reader.read(unit) {
+                    switch content {
+                    case .stanza(let stanza):
+                        counts.stanzasReceived += 1
+                        events.append(.received(stanza))
+                    case .oversize(let stub, let limit):
+                        counts.oversizeReceived += 1
+                        events.append(.oversize(stub, limit))
+                    }
+                }
+            } catch {
+                counts.lastError = LinkEnd.errorSent(error).sentence
+            }
+        }
+        events.append(.batchEnd)
+    }
+
+    // MARK: Events
+
+    private func scheduleDelivery() {
+        guard !isDelivering, !isDeliveryScheduled else { return }
+        isDeliveryScheduled = true
+        binding.eventLoop.assumeIsolated().execute {
+            self.isDeliveryScheduled = false
+            self.deliver()
+        }
+    }
+
+    /// Events come after the call or the bytes that caused them have been dealt with.
+    func deliver() {
+        guard !isDelivering else { return }
+        isDelivering = true
+        while let event = events.popFirst() { onEvent?(event) }
+        isDelivering = false
+    }
+
+    private func setState(_ state: LinkStatus.State) {
+        guard counts.state != state else { return }
+        counts.state = state
+        counts.since = .now()
+    }
+}
