@@ -10,8 +10,9 @@ package struct SISClientConfiguration: Equatable, Sendable {
     // MARK: What may be inside the node
 
     /// U_PDUs that the node has and has not answered, in bytes. Small, because what is in there can no longer be overtaken,
-    /// replaced or taken back; large enough that the node never waits for us between two turns.
-    package var bytesInNode = 32 << 10
+    /// replaced or taken back, and expires when the link does not carry it in its time to live; large enough that the node
+    /// never waits for us between two turns.
+    package var bytesInNode = 64 << 10
     /// The same for one destination, so that a node which is out of reach does not use up what the others need.
     package var bytesPerDestination = 32 << 10
     /// The number of such U_PDUs; every answer is looked up among them.

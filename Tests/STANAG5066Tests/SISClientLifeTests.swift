@@ -141,6 +141,21 @@ struct SISClientLifeTests {
         #expect(client.ends == [SISUnitID(1): [.lost(.noAnswer)]])
     }
 
+    @Test func `A doubt does not make keep-alives more frequent`() {
+        var configuration = TestClient.configuration
+        configuration.patienceMinimum = .seconds(10)
+        let client = TestClient.bound(configuration)
+        client.receive(.keepAlive)
+        client.advance(by: .seconds(1))
+        client.offer(1, .test(timeToLive: TimeToLive(units: 1)))
+        client.advance(by: .seconds(10))
+        #expect(client.ends == [SISUnitID(1): [.lost(.noAnswer)]])
+        client.advance(by: .seconds(108))
+        #expect(client.takeWritten().filter { $0 == .keepAlive }.count == 1, "only the answer")
+        client.advance(by: .seconds(1))
+        #expect(client.takeWritten() == [.keepAlive])
+    }
+
     // MARK: Hard links
 
     @Test func `A hard link is accepted from a peer and refused to anybody else`() {
