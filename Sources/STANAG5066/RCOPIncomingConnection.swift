@@ -109,9 +109,11 @@ struct RCOPIncomingConnection {
         case .duplicate: return .dropped(.duplicate)
         case .conflict: return nil
         case .complete(let bytes): return completed(bytes, at: index, configuration.framing, now: now)
+        case .dropped(let reason) where !reason.isLoss:
+            ignored(at: index, now: now)
+            return .dropped(reason)
         case .dropped(let reason):
             abandon(assemblies[index].number, until: now + configuration.assemblyTimeout)
-            if !reason.isLoss { sequence.ignored(assemblies[index].number) }
             giveUp(at: index, reason)
             return .held
         }
@@ -122,18 +124,29 @@ struct RCOPIncomingConnection {
     ) -> Arrival {
         let assembly = assemblies[index]
         remove(at: index)
-        let known = recent.unit(assembly.number)
         let whole = RCOPRecentUnits.fingerprint(segment: 0, bytes)
-        let isRepeat = assembly.mayBeRepeat && known?.whole == whole
+        let isRepeat = assembly.mayBeRepeat && recent.unit(assembly.number)?.whole == whole
         if assembly.mayBeRepeat, !isRepeat { sequence.seen(assembly.number) }
-        let earlier = assembly.firstSegment > 0 ? known?.fingerprints ?? [] : []
+        remember(assembly, whole: whole, now: now)
+        if isRepeat, framing == .delimited { return .dropped(.duplicate) }
+        return .delivered(
+            bytes, followsGap: isRepeat ? false : sequence.delivered(assembly.number), isRepeat: isRepeat)
+    }
+
+    /// There is nothing in it to be passed on. Something may still follow under its number.
+    private mutating func ignored(at index: Int, now: NIODeadline) {
+        let assembly = assemblies[index]
+        remove(at: index)
+        sequence.ignored(assembly.number)
+        remember(assembly, whole: 0, now: now)
+    }
+
+    private mutating func remember(_ assembly: RCOPAssembly, whole: UInt64, now: NIODeadline) {
+        let earlier = assembly.firstSegment > 0 ? recent.unit(assembly.number)?.fingerprints ?? [] : []
         recent.append(
             RCOPRecentUnits.Unit(
                 number: assembly.number, end: assembly.nextSegment, fingerprints: earlier + assembly.fingerprints,
                 whole: whole, delivered: now))
-        if isRepeat, framing == .delimited { return .dropped(.duplicate) }
-        return .delivered(
-            bytes, followsGap: isRepeat ? false : sequence.delivered(assembly.number), isRepeat: isRepeat)
     }
 
     // MARK: Giving up

@@ -122,7 +122,7 @@ package struct RCOPReceiver: ~Copyable {
         for loss in sources[source].connections[index].takeLosses() {
             // What was delivered already is not lost when a repeat of it is.
             counters[loss.isRepeat ? .duplicate : loss.reason] += 1
-            guard !loss.isRepeat, loss.reason.isLoss else { continue }
+            guard !loss.isRepeat else { continue }
             events.append(
                 .lost(
                     sources[source].key, connection: sources[source].connections[index].number, number: loss.number,

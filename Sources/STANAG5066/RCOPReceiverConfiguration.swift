@@ -15,7 +15,8 @@ package struct RCOPReceiverConfiguration: Equatable, Sendable {
     /// How long after its last segment the rest of a unit is waited for. Longer than a sender tries again what was
     /// lost, on a link that breaks for a while.
     package var assemblyTimeout = TimeAmount.minutes(30)
-    /// How long what was delivered is known again.
+    /// How long what was delivered is known again. At most 128 units of each connection are: about 20 kB, which do not
+    /// count as held.
     package var repeatMemory = TimeAmount.hours(2)
 
     package init(framing: RCOPFraming, application: RCOPApplication?) {
