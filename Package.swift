@@ -180,6 +180,7 @@ if ProcessInfo.processInfo.environment["SKYWAVE_FUZZ"] != nil {
         ("FuzzXMLReader", ["XMPP", "TestSupport"]), ("FuzzLinkReader", ["XMPP", "Blocks", "TestSupport"]),
         ("FuzzBlockReader", ["XMPP", "Blocks", "TestSupport"]),
         ("FuzzDialback", ["XMPP", "ServerStreams", "TLS", "TestSupport"]), ("FuzzSIS", ["STANAG5066"]),
+        ("FuzzRCOP", ["STANAG5066", "XMPP", "TestSupport"]),
     ] as [(String, [Target.Dependency])]
     where FileManager.default.fileExists(atPath: "\(Context.packageDirectory)/Tests/Fuzz/\(name)") {
         package.targets.append(

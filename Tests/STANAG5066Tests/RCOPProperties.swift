@@ -1,0 +1,1 @@
+../Fuzz/FuzzRCOP/RCOPProperties.swift
