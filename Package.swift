@@ -160,7 +160,8 @@ let package = Package(
         .testTarget(
             name: "BridgeTests",
             dependencies: [
-                "Bridge", "Profiles", "ConfigurationText", "BridgeCore", "Store", "TLS", "XMPP", "ServerStreams", "Transports",
+                "Bridge", "Profiles", "ConfigurationText", "BridgeCore", "Store", "TLS", "XMPP", "ServerStreams", "STANAG5066",
+                "Transports",
                 "TestSupport", nioCore, nioPosix, logging,
             ]),
         .testTarget(

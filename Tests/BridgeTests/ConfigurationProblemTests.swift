@@ -25,7 +25,7 @@ struct ConfigurationProblemTests {
             domains = ["hq.example", "*.example", "*.hq.example"]
             dialect = "skyvawe"
             [peer.transport]
-            kind = "stanag5066"
+            kind = "pigeon"
             connect = "10.1.2.3"
             listen = "127.0.0.9:5270"
             compression = { deflate = "yes", level = 12 }

@@ -35,7 +35,8 @@ enum NodeTransportReading {
                 "presence", "only used with dialect = \"xep\": a block holds stanzas of all classes",
                 allowed: "normal, urgent", showsValue: false)
         }
-        if let classes { check(classes, [("normal", normal), ("urgent", urgent), ("presence", presence)]) }
+        let used = [("normal", normal), ("urgent", urgent)] + (dialect == .xep ? [("presence", presence)] : [])
+        if let classes { check(classes, used) }
         classes?.finish()
         guard let node, let remote else { return nil }
         return NodeTransportConfiguration(

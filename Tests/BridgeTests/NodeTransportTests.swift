@@ -1,0 +1,123 @@
+import Bridge
+import ConfigurationText
+import NIOCore
+import STANAG5066
+import Testing
+
+/// `[peer.transport]` with `kind = "stanag5066"`.
+@Suite struct NodeTransportTests {
+    private static func site(_ transport: String, peer: String = "", more: String = "") -> String {
+        """
+        [site]
+        domains = ["ship.example"]
+        server = { host = "127.0.0.1", port = 5269 }
+        listen = "127.0.0.2:5269"
+        state = "/tmp"
+        tls = { mode = "off" }
+        [[peer]]
+        name = "shore"
+        domains = ["hq.example"]
+        \(peer)
+        [peer.transport]
+        kind = "stanag5066"
+        \(transport)
+        \(more)
+        """
+    }
+
+    private static let least = """
+        node = "127.0.0.1:5066"
+        remote = "10.1.2.3"
+        """
+
+    private func peer(_ text: String) throws -> PeerConfiguration {
+        try #require(try SiteConfiguration.parse(text, file: "site.toml").peers.first)
+    }
+
+    @Test func `with node and remote alone everything else is as the standards recommend`() throws {
+        let peer = try peer(Self.site(Self.least))
+        let node = try #require(peer.transport.node)
+        #expect(peer.transport.tcp == nil && peer.transport.deadAfter == .hours(1))
+        #expect(node.node == Endpoint(host: "127.0.0.1", port: 5066))
+        #expect(node.remote == NodeAddress("10.1.2.3"))
+        #expect(node.sap == .rcop && node.remoteSAP == .rcop && node.rank == 0)
+        #expect(node.application == .skywave && node.bytesInNode == 256 << 10 && node.keepAlive == nil)
+        #expect(node.normal == .init(connection: 0, priority: 6, confirmation: .node, lifetime: .hours(1)))
+        #expect(node.urgent == .init(connection: 1, priority: 12, confirmation: .node, lifetime: .hours(1)))
+    }
+
+    @Test func `in dialect xep the far client confirms, but for presence`() throws {
+        let node = try #require(try peer(Self.site(Self.least, peer: "dialect = \"xep\"")).transport.node)
+        #expect(node.application == .xmpp)
+        #expect(node.normal.confirmation == .client && node.urgent.confirmation == .client)
+        #expect(node.presence == .init(connection: 0, priority: 6, confirmation: .node, lifetime: .minutes(30)))
+    }
+
+    @Test func `every key is read`() throws {
+        let node = try #require(
+            try peer(
+                Self.site(
+                    """
+                    node = "hf.ship.example:5067"
+                    sap = 2
+                    remote = "5.0.0.9"
+                    remote-sap = 3
+                    rank = 4
+                    app-id = 0x9000
+                    address-alignment = "left"
+                    in-node = "16KiB"
+                    keep-alive = "5m"
+                    dead-after = "3h"
+                    [peer.transport.class.normal]
+                    connection = 4
+                    priority = 7
+                    confirm = "client"
+                    lifetime = "2h"
+                    [peer.transport.class.urgent]
+                    connection = 5
+                    """)
+            ).transport.node)
+        #expect(node.node == Endpoint(host: "hf.ship.example", port: 5067))
+        #expect(node.sap == SAP(2) && node.remoteSAP == SAP(3) && node.rank == 4)
+        #expect(node.remote == NodeAddress("5.0.0.9") && node.alignment == .left)
+        #expect(node.application == RCOPApplication(rawValue: 0x9000))
+        #expect(node.bytesInNode == 16 << 10 && node.keepAlive == .minutes(5))
+        #expect(node.normal == .init(connection: 4, priority: 7, confirmation: .client, lifetime: .hours(2)))
+        #expect(node.urgent.connection == 5 && node.urgent.priority == 12)
+    }
+
+    @Test(arguments: [
+        ("node = \"127.0.0.1\"\nremote = \"10.1.2.3\"", ["transport.node", "HOST:PORT"]),
+        ("node = \"127.0.0.1:5066\"", ["transport.remote", "missing", "10.1.2.3"]),
+        (least.replacing("10.1.2.3", with: "300.1.2.3"), ["transport.remote", "not a node address"]),
+        (least.replacing("10.1.2.3", with: "16.1.2.3"), ["transport.remote", "a group"]),
+        (least + "\nsap = 16", ["transport.sap = 16", "from 0 to 15"]),
+        (least + "\nconnect = \"10.0.0.1:5269\"", ["transport.connect", "unknown"]),
+        (least + "\n[peer.transport.class.presence]\nlifetime = \"1m\"", ["class.presence", "only used with dialect"]),
+        (least + "\n[peer.transport.class.urgent]\nconnection = 0", ["class.urgent", "RCOP connection 0", "different priorities"]),
+        (least + "\n[peer.transport.class.normal]\nconfirm = \"nobody\"", ["class.normal.confirm", "\"client\""]),
+    ]) func `what is wrong is said with its key and what is allowed`(_ transport: String, _ parts: [String]) {
+        let problems = TestConfiguration.problems(Self.site(transport))
+        #expect(problems.count == 1, "\(problems)")
+        for part in parts { #expect(problems.first?.contains(part) == true, "\(part): \(problems)") }
+    }
+
+    @Test func `peers behind one access point agree on the bind and are told apart`() {
+        let second = """
+            [[peer]]
+            name = "other"
+            domains = ["other.example"]
+            [peer.transport]
+            kind = "stanag5066"
+            node = "127.0.0.1:5066"
+            remote = "10.1.2.3"
+            rank = 3
+            """
+        let problems = TestConfiguration.problems(Self.site(Self.least, more: second))
+        #expect(problems.count == 2, "\(problems)")
+        #expect(problems.contains { $0.contains("transport.remote") && $0.contains("reached there as well") })
+        #expect(problems.contains { $0.contains("transport.rank") && $0.contains("shares the bind") })
+        let fine = second.replacing("10.1.2.3", with: "10.1.2.4").replacing("rank = 3", with: "")
+        #expect(TestConfiguration.problems(Self.site(Self.least, more: fine)).isEmpty)
+    }
+}
