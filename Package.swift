@@ -96,7 +96,8 @@ let package = Package(
             name: "skywave",
             dependencies: [
                 "Bridge", "Profiles", "TrafficMeasurement", "TrafficRecording", "TrafficTap", "ConfigurationText", "Blocks",
-                "Store", "TLS", "Admin", "XMPP", nioCore, nioPosix, arguments, logging, lifecycle, unixSignals,
+                "STANAG5066", "Transports", "Store", "TLS", "Admin", "XMPP", nioCore, nioPosix, arguments, logging, lifecycle,
+                unixSignals,
             ]),
 
         // Measurement

@@ -16,7 +16,7 @@ struct Skywave: AsyncParsableCommand {
             """,
         subcommands: [
             Run.self, Check.self, Status.self, Queue.self, Reload.self, ProfileCommand.self, JournalCommand.self,
-            DictionaryCommand.self, Record.self, PKI.self, Version.self,
+            DictionaryCommand.self, Record.self, SISCommand.self, PKI.self, Version.self,
         ])
 }
 

@@ -36,7 +36,7 @@ struct NodeLinks {
             client.bytesPerDestination = group.map(\.node.bytesInNode).max() ?? client.bytesPerDestination
             client.bytesInNode = group.map(\.node.bytesInNode).reduce(0, +)
             let binding = SubnetworkBinding(
-                .init(host: bind.node.host, port: bind.node.port), client: client,
+                SISSocket.Node(host: bind.node.host, port: bind.node.port), client: client,
                 peers: group.map { Self.subnetworkPeer($0.peer, $0.node) }, eventLoop: eventLoop,
                 seed: SecureRandom.uniform(in: 0..<UInt64.max), logger: logger)
             for (place, member) in group.enumerated() {
