@@ -14,10 +14,10 @@ package struct RCOPReceiverConfiguration: Equatable, Sendable {
     package var sources = 64
     /// How long after its last segment the rest of a unit is waited for. Longer than a sender tries again what was
     /// lost, on a link that breaks for a while.
-    package var assemblyTimeout = TimeAmount.minutes(30)
+    package var assemblyTimeout = TimeAmount.hours(6)
     /// How long what was delivered is known again. At most 128 units of each connection are: about 20 kB, which do not
     /// count as held.
-    package var repeatMemory = TimeAmount.hours(2)
+    package var repeatMemory = TimeAmount.hours(12)
 
     package init(framing: RCOPFraming, application: RCOPApplication?) {
         self.framing = framing

@@ -9,16 +9,6 @@ import Testing
         #expect(CRC32.of([]) == 0)
     }
 
-    /// docs/rcop.md.
-    @Test func `the examples of the document`() {
-        #expect(cut("skywave", number: 0x11) == [ByteBuffer(hex: "00 11 00 00 83 62 40 07 73 6B 79 77 61 76 65")])
-        #expect(
-            cut("skywave link", mtu: 18, number: 0x12) == [
-                ByteBuffer(hex: "00 12 00 00 83 62 80 00 00 0C D8 83 36 6D 73 6B 79 77"),
-                ByteBuffer(hex: "00 12 00 01 83 62 61 76 65 20 6C 69 6E 6B"),
-            ])
-    }
-
     @Test(arguments: [0, 1, 40, 41, 16_383, 16_384, 100_000], [10, 42, 2_042, 65_000])
     func `a prefix comes back, and says what follows`(length: Int, segmentBytes: Int) throws {
         let unit = ByteBuffer(repeating: 0xA5, count: length)

@@ -138,7 +138,7 @@ import Testing
     // MARK: Repeats
 
     @Test func `a delimited unit that comes again is dropped, for as long as it is remembered`() {
-        var receiver = receiver()
+        var receiver = receiver { $0.repeatMemory = .hours(2) }
         let unit = cut(long, number: 5)
         #expect(receiver.units(of: unit, now: .second(0)).count == 1)
         #expect(receiver.units(of: unit.reversed() + unit, now: .second(7_200)).isEmpty)
@@ -169,7 +169,7 @@ import Testing
         #expect(again.map(\.followsGap) == [false])
         // A single segment that comes late is no unit, and nobody waits for the rest of it in earnest.
         #expect(receiver.units(of: [unit[1], unit[0]]).isEmpty)
-        receiver.deadlineReached(now: .second(10_000))
+        receiver.deadlineReached(now: .second(100_000))
         #expect(receiver.drawEvents().isEmpty)
         #expect(receiver.heldBytes == 0)
     }
@@ -214,6 +214,17 @@ import Testing
         let together = receiver.units(of: cut(first + "<presence to='c@y.lit'/>", .stanzas, number: 2))
         #expect(texts(together) == [first + "<presence to='c@y.lit'/>"])
         #expect(together.map(\.followsGap) == [false])
+    }
+
+    @Test func `segments of white space before and between stanzas end nothing`() {
+        let space = String(repeating: " ", count: 42)
+        var receiver = stanzaReceiver()
+        let stanza = "<a>" + String(repeating: "x", count: 35) + "</a>"
+        let units = receiver.units(of: cut(space + stanza + space + space + "<b/>", .stanzas, number: 1))
+        #expect(texts(units) == [stanza, "<b/>"])
+        #expect(receiver.counters[.empty] == 3)
+        #expect(receiver.units(of: cut("<c/>", .stanzas, number: 2)).map(\.followsGap) == [false])
+        #expect(receiver.drawEvents().isEmpty)
     }
 
     @Test func `what is not XML, or another dialect, is told at once`() {
@@ -284,6 +295,16 @@ import Testing
                 #expect(texts(units) == [String(repeating: "new ", count: 29)], "\(known) then \(order)")
             }
         }
+    }
+
+    @Test func `a late copy of what was delivered does not spoil the new unit under its number`() {
+        let old = cut(String(repeating: "old ", count: 29), number: 5)
+        let new = cut(String(repeating: "new ", count: 29), number: 5)
+        var receiver = receiver()
+        #expect(receiver.units(of: old).count == 1)
+        let units = receiver.units(of: [new[0], new[1], old[0], old[1], new[2]])
+        #expect(texts(units) == [String(repeating: "new ", count: 29)])
+        #expect(receiver.counters[.duplicate] == 2)
     }
 
     @Test func `segments of two units never make one`() {

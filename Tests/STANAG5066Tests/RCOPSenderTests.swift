@@ -169,6 +169,37 @@ import Testing
         #expect(sender.drawEvents() == [.finished(5)])
     }
 
+    @Test func `an outcome of an earlier handing-over does not send a segment once more`() {
+        var sender = sender()
+        _ = sender.unitOffered(ByteBuffer(string: "x"), token: 5, connection: 0)
+        let first = sender.drawAll()
+        sender.uPDULost(first[0].ticket)
+        let second = sender.drawAll()
+        #expect(second.count == 1)
+        sender.uPDULost(first[0].ticket)
+        sender.uPDURejected(first[0].ticket, .timeToLiveExpired, now: .second(0))
+        #expect(sender.drawAll().isEmpty && sender.drawEvents().isEmpty)
+        sender.uPDUConfirmed(second[0].ticket)
+        #expect(sender.drawEvents() == [.finished(5)])
+    }
+
+    @Test func `an outcome that comes when its number is in use again means nothing`() {
+        var sender = sender()
+        _ = sender.unitOffered(ByteBuffer(string: "x"), token: 0, connection: 0)
+        let old = sender.drawAll()
+        sender.uPDURejected(old[0].ticket, .timeToLiveExpired, now: .second(0))
+        for token in 1..<256 as Range<UInt64> {
+            _ = sender.unitOffered(ByteBuffer(string: "x"), token: token, connection: 0)
+            for uPDU in sender.drawAll() { sender.uPDUConfirmed(uPDU.ticket) }
+        }
+        _ = sender.unitOffered(ByteBuffer(string: "y"), token: 256, connection: 0)
+        let new = sender.drawAll()
+        #expect(numbers(new) == numbers(old) && sender.drawEvents().count == 256)
+        sender.uPDUConfirmed(old[0].ticket)
+        #expect(sender.drawEvents().isEmpty)
+        #expect(sender.debugState.contains("handed over 1,"))
+    }
+
     @Test func `in dialect xep the whole unit goes again under a new number, in its old place`() {
         var sender = sender(.unit)
         for token in 5..<9 as Range<UInt64> { _ = sender.unitOffered(long, token: token, connection: 0) }
