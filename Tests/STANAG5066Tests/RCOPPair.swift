@@ -30,7 +30,8 @@ struct RCOPPair: ~Copyable {
     private var receiver: RCOPReceiver
     private var isBound = false
     private var node: [InNode] = []
-    private var restarts = 0
+    /// Numbers of units that the receiver may hold in part, by connection.
+    private var begun: [UInt8: Set<UInt8>] = [:]
 
     private let total: UInt64
     private var waiting: [UInt64]
@@ -192,6 +193,14 @@ struct RCOPPair: ~Copyable {
         }
     }
 
+    private mutating func note(_ uPDU: RCOPUPDU) {
+        var bytes = uPDU.bytes
+        guard let header = RCOPHeader(reading: &bytes) else { return fail("no header") }
+        // The beginning of a unit ends all that was held of others.
+        if header.segment == 0 { begun[header.connection] = [] }
+        begun[header.connection, default: []].insert(header.unit)
+    }
+
     private mutating func transmit(isCalm: Bool) {
         guard isBound, !node.isEmpty else { return }
         if dialect == .skywave, !isCalm, Int.random(in: 0..<5, using: &random) == 0 {
@@ -226,6 +235,7 @@ struct RCOPPair: ~Copyable {
     }
 
     private mutating func deliver(_ item: InNode) {
+        note(item.uPDU)
         receiver.uPDUReceived(item.uPDU.bytes, from: .ship, now: now)
     }
 
@@ -248,12 +258,18 @@ struct RCOPPair: ~Copyable {
     private mutating func restartSender() {
         _ = empty()
         collect()
-        restarts += 1
-        // What comes together under one number is told apart by a checksum; XML has none.
-        let first =
-            dialect == .skywave
-            ? Int.random(in: 0...10, using: &random) : restarts * 83 + Int.random(in: 0..<8, using: &random)
-        sender = RCOPSender(Self.senderConfiguration(dialect), firstNumber: UInt8(truncatingIfNeeded: first))
+        // What comes together under one number is told apart by a checksum. XML has none, so there the numbers of two lives
+        // are kept apart, as chance does nearly always.
+        var first = UInt8.random(in: 0...10, using: &random)
+        if dialect == .xep {
+            let used = begun.values.reduce(into: Set<UInt8>()) { $0.formUnion($1) }
+            let start = UInt8.random(in: 0...255, using: &random)
+            let free = (0...255 as ClosedRange<UInt8>).map { $0 &+ start }.first { number in
+                (0..<48 as Range<UInt8>).allSatisfy { !used.contains(number &+ $0) }
+            }
+            first = free ?? start
+        }
+        sender = RCOPSender(Self.senderConfiguration(dialect), firstNumber: first)
         isBound = false
         waiting = offered.keys.sorted().compactMap { offered[$0]?.number }.filter { !arrived.contains($0) } + waiting
         offered = [:]
@@ -262,6 +278,7 @@ struct RCOPPair: ~Copyable {
     private mutating func restartReceiver() {
         receiver = RCOPReceiver(Self.receiverConfiguration(dialect))
         arrivedInThisLife = []
+        begun = [:]
         excused.formUnion(offered.keys)
     }
 }
