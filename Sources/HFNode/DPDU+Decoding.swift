@@ -38,7 +38,7 @@ package struct ReceivedDPDU: Hashable, Sendable {
         guard let header = reader.readSlice(length: addressBytes + headerBytes) else { throw .truncated }
         var fields = header.prefix(addressBytes + headerBytes - 2)
         let sum: UInt16? = header.getInteger(at: header.writerIndex - 2, endianness: .little)
-        guard sum == DPDUChecksum.header(fields.readableBytesView) else { throw .headerChecksum }
+        guard sum == DPDUChecksum.header(fields) else { throw .headerChecksum }
         guard addressBytes > 0 else { throw .noAddress }
         guard let (typed, orderwireData, endOfTransmission, _) = fields.readMultipleIntegers(as: (UInt8, UInt8, UInt8, UInt8).self)
         else { throw .truncated }
@@ -54,7 +54,7 @@ package struct ReceivedDPDU: Hashable, Sendable {
             segment = reader.prefix(length)
             reader.moveReaderIndex(forwardBy: segment.readableBytes)
             let sum: UInt32? = reader.readInteger(endianness: .little)
-            isSegmentIntact = segment.readableBytes == length && sum == DPDUChecksum.segment(segment.readableBytesView)
+            isSegmentIntact = segment.readableBytes == length && sum == DPDUChecksum.segment(segment)
         }
         size = buffer.readableBytes - reader.readableBytes
         dpdu = DPDU(

@@ -21,11 +21,11 @@ extension DPDU {
         let addresses = UInt64(destination.value) << UInt64(4 * addressBytes) | UInt64(source.value)
         for index in (0..<addressBytes).reversed() { buffer.writeInteger(UInt8(truncatingIfNeeded: addresses >> UInt64(8 * index))) }
         encodeTypePart(into: &buffer)
-        let header = buffer.viewBytes(at: start, length: buffer.writerIndex - start)
-        buffer.writeInteger(DPDUChecksum.header(header ?? ByteBufferView()), endianness: .little)
+        let header = buffer.getSlice(at: start, length: buffer.writerIndex - start) ?? ByteBuffer()
+        buffer.writeInteger(DPDUChecksum.header(header), endianness: .little)
         guard var segment = content.segment else { return }
         segment = segment.prefix(Self.maximumSegment)
-        let sum = DPDUChecksum.segment(segment.readableBytesView)
+        let sum = DPDUChecksum.segment(segment)
         buffer.writeBuffer(&segment)
         buffer.writeInteger(sum, endianness: .little)
     }

@@ -4,13 +4,21 @@ import NIOCore
 /// first and are sent with their low byte first.
 enum DPDUChecksum {
     /// Over the header without the synchronisation bytes; polynomial 0x19949, reflected 0x9299.
-    static func header(_ bytes: some Sequence<UInt8>) -> UInt16 {
-        bytes.reduce(0) { sum, byte in sum >> 8 ^ headerTable[Int(UInt8(truncatingIfNeeded: sum) ^ byte)] }
+    static func header(_ bytes: ByteBuffer) -> UInt16 {
+        let table = headerTable
+        let span = bytes.readableBytesUInt8Span
+        var sum: UInt16 = 0
+        for index in span.indices { sum = sum >> 8 ^ table[Int(UInt8(truncatingIfNeeded: sum) ^ span[index])] }
+        return sum
     }
 
     /// Over the segment of a C_PDU; polynomial 0x10AA725CF, reflected 0xF3A4E550.
-    static func segment(_ bytes: some Sequence<UInt8>) -> UInt32 {
-        bytes.reduce(0) { sum, byte in sum >> 8 ^ segmentTable[Int(UInt8(truncatingIfNeeded: sum) ^ byte)] }
+    static func segment(_ bytes: ByteBuffer) -> UInt32 {
+        let table = segmentTable
+        let span = bytes.readableBytesUInt8Span
+        var sum: UInt32 = 0
+        for index in span.indices { sum = sum >> 8 ^ table[Int(UInt8(truncatingIfNeeded: sum) ^ span[index])] }
+        return sum
     }
 
     private static let headerTable: [UInt16] = (0..<256).map { index in

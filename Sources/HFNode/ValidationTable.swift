@@ -1,0 +1,191 @@
+import NIOCore
+
+/// Rows against which the nodes are validated: a setting, the figure that is known for it, and how far off the nodes may be.
+///
+/// The known figures were worked out from the cycle of half-duplex ARQ with a preamble, whole interleaver blocks, 0.2 s of key-up and
+/// the turnaround of the row; they agree with measurements published for real nodes (Isode, “STANAG 5066 Performance Measurements
+/// over HF Radio”: 83 to 94 % over 75 to 9600 bit/s; “Performance Measurements of Applications using IP over HF Radio”: 6 to 20 s
+/// for small messages).
+package struct ValidationRow: Sendable, CustomStringConvertible {
+    package enum Measure: Hashable, Sendable {
+        /// Percent of the rate of the air that bulk data get.
+        case utilisation
+        /// Seconds of a cycle.
+        case cycle
+        /// Seconds until a small unit is delivered.
+        case coldLatency
+        case warmLatency
+    }
+
+    package let name: String
+    package let form: ClosedForm
+    package let measure: Measure
+    /// The known figure, or the span of figures for the span of turnarounds.
+    package let known: ClosedRange<Double>
+    /// How far from the known figure the closed form may be.
+    package let tolerance: Double
+    /// How far from the closed form the nodes may be.
+    package let simulationTolerance: Double
+    /// A setting as an operator would choose it: 81 to 95 %.
+    package var isTuned = false
+
+    package var description: String { name }
+
+    /// What the closed form says.
+    package var expected: Double {
+        switch measure {
+        case .utilisation: form.bulk.utilisation
+        case .cycle: form.bulk.cycle
+        case .coldLatency: form.coldLatency
+        case .warmLatency: form.warmLatency
+        }
+    }
+
+    /// What two nodes in virtual time do.
+    package func measured() -> Double {
+        switch measure {
+        case .utilisation: LinkMeasurement.bulk(form).utilisation
+        case .cycle: LinkMeasurement.bulk(form).cycle
+        case .coldLatency: LinkMeasurement.latency(form).cold
+        case .warmLatency: LinkMeasurement.latency(form).warm
+        }
+    }
+
+    /// Nil if the figures agree, else what is wrong.
+    package func disagreement(measured: Double) -> String? {
+        let expected = expected
+        if expected < known.lowerBound - tolerance || expected > known.upperBound + tolerance {
+            return "the closed form says \(expected), not \(known)"
+        }
+        if abs(measured - expected) > simulationTolerance { return "the nodes do \(measured), the closed form says \(expected)" }
+        if isTuned, !(81...95).contains(measured) { return "\(measured) % is no figure of a tuned link" }
+        return nil
+    }
+}
+
+extension ValidationRow {
+    // MARK: Modems of the rows
+
+    /// MIL-STD-188-110A main body: short and long interleaver.
+    private static func lowRate(_ rate: Int, isLong: Bool = false) -> TransmissionTiming {
+        let block = TimeAmount.milliseconds(isLong ? 4800 : 600)
+        return TransmissionTiming(bitsPerSecond: rate, interleaver: block, preamble: block, tailBits: 176)
+    }
+
+    /// STANAG 4539 at 9600 bit/s; a preamble of two AGC blocks.
+    private static func highRate(_ interleaver: Interleaver) -> TransmissionTiming {
+        TransmissionTiming(
+            bitsPerSecond: 9600, interleaver: .microseconds(interleaver.rawValue), preamble: .microseconds(273_400),
+            tailBits: 32)
+    }
+
+    private enum Interleaver: Int64 {
+        case veryShort = 358_800
+        case short = 1_076_300
+        case long = 4_305_000
+        case veryLong = 8_610_000
+    }
+
+    /// MIL-STD-188-110D with the medium interleaver.
+    private static func wideband(_ rate: Int) -> TransmissionTiming {
+        TransmissionTiming(
+            bitsPerSecond: rate, interleaver: .milliseconds(1920), preamble: .milliseconds(240), tailBits: 32)
+    }
+
+    private static func bulk(
+        _ name: String, _ timing: TransmissionTiming, segment: Int, turnaround: TimeAmount, _ percent: Double,
+        tolerance: Double = 1, unitBytes: Int = 2048, isTuned: Bool = false
+    ) -> ValidationRow {
+        var form = ClosedForm(timing: timing, segmentBytes: segment, turnaround: turnaround)
+        form.unitBytes = unitBytes
+        var row = ValidationRow(
+            name: name, form: form, measure: .utilisation, known: percent...percent, tolerance: tolerance,
+            simulationTolerance: 1)
+        row.isTuned = isTuned
+        return row
+    }
+
+    // MARK: Tables
+
+    /// Utilisation of a clean channel by bulk data.
+    package static var cleanChannel: [ValidationRow] {
+        let second = TimeAmount.seconds(1)
+        var synchronous = highRate(.veryLong)
+        synchronous.line = .synchronous
+        return [
+            bulk("75 S, segments of 1023", lowRate(75), segment: 1023, turnaround: second, 89, isTuned: true),
+            bulk("300 S, segments of 684", lowRate(300), segment: 684, turnaround: second, 92, isTuned: true),
+            bulk("1200 S, segments of 684", lowRate(1200), segment: 684, turnaround: second, 93, isTuned: true),
+            bulk("1200 S, segments of 200", lowRate(1200), segment: 200, turnaround: second, 86, isTuned: true),
+            bulk("1200 L, segments of 684", lowRate(1200, isLong: true), segment: 684, turnaround: second, 84, isTuned: true),
+            bulk("2400 S, segments of 684", lowRate(2400), segment: 684, turnaround: second, 93, isTuned: true),
+            bulk("2400 L, segments of 200", lowRate(2400, isLong: true), segment: 200, turnaround: second, 74),
+            bulk(
+                "9600 S, segments of 684, turnaround 0.2 s", highRate(.short), segment: 684,
+                turnaround: .milliseconds(200), 93, isTuned: true),
+            bulk(
+                "9600 L, segments of 684, turnaround 2 s", highRate(.long), segment: 684, turnaround: .seconds(2), 84,
+                isTuned: true),
+            bulk("9600 VL, segments of 684", highRate(.veryLong), segment: 684, turnaround: second, 82, isTuned: true),
+            bulk("9600 VL, segments of 684, synchronous line", synchronous, segment: 684, turnaround: second, 59),
+        ]
+    }
+
+    /// What turnarounds cost.
+    package static var turnarounds: [ValidationRow] {
+        [(200, 82.0), (2000, 71.0)].map { milliseconds, percent in
+            bulk(
+                "9600 VS, segments of 200, turnaround \(milliseconds) ms", highRate(.veryShort), segment: 200,
+                turnaround: .milliseconds(Int64(milliseconds)), percent)
+        }
+            + [(200, 94.0), (2000, 91.0)].map { milliseconds, percent in
+                bulk(
+                    "1200 S, segments of 684, turnaround \(milliseconds) ms", lowRate(1200), segment: 684,
+                    turnaround: .milliseconds(Int64(milliseconds)), percent)
+            }
+    }
+
+    /// What the window of 128 frames leaves of high rates. Units fill their segments.
+    package static var wideband: [ValidationRow] {
+        let rates = [16_000, 64_000, 120_000, 240_000]
+        let half = TimeAmount.milliseconds(500)
+        return zip(rates, [92.0, 77, 65, 45]).map { rate, percent in
+            bulk(
+                "\(rate) M, segments of 1023", wideband(rate), segment: 1023, turnaround: half, percent, tolerance: 3,
+                unitBytes: 2042)
+        }
+            + zip(rates, [66.0, 42, 30, 15]).map { rate, percent in
+                bulk(
+                    "\(rate) M, segments of 200", wideband(rate), segment: 200, turnaround: half, percent, tolerance: 3,
+                    unitBytes: 1996)
+            }
+    }
+
+    /// Delivery of a payload of 150 bytes, without a link and with one, at the ends of turnarounds from 0.5 to 2 s.
+    package static var latencies: [ValidationRow] {
+        let modems: [(String, TransmissionTiming, Double, ClosedRange<Double>)] = [
+            ("75 S", lowRate(75), 23, 38...41), ("300 S", lowRate(300), 7, 14...17), ("600 S", lowRate(600), 4, 9...12),
+            ("1200 S", lowRate(1200), 3, 7...10), ("1200 L", lowRate(1200, isLong: true), 10, 31...34),
+            ("2400 S", lowRate(2400), 2.4, 6...9), ("9600 VS", highRate(.veryShort), 1.2, 4...7),
+            ("9600 L", highRate(.long), 5, 16...19),
+        ]
+        return modems.flatMap { name, timing, warm, cold in
+            [TimeAmount.milliseconds(500), .seconds(2)].flatMap { turnaround in
+                var form = ClosedForm(timing: timing, segmentBytes: 200, turnaround: turnaround)
+                form.unitBytes = 156
+                let label = "\(name), turnaround \(turnaround.nanoseconds / 1_000_000) ms"
+                let end = turnaround < .seconds(1) ? cold.lowerBound : cold.upperBound
+                // The known figures wait for the modem's tail too.
+                let tolerance = 1 + ClosedForm.seconds(timing.airTime(bits: timing.tailBits))
+                return [
+                    ValidationRow(
+                        name: label + ", cold", form: form, measure: .coldLatency, known: end...end, tolerance: tolerance,
+                        simulationTolerance: 1),
+                    ValidationRow(
+                        name: label + ", warm", form: form, measure: .warmLatency, known: warm...warm, tolerance: tolerance,
+                        simulationTolerance: 1),
+                ]
+            }
+        }
+    }
+}
