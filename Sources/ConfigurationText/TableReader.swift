@@ -110,6 +110,38 @@ package final class TableReader {
         }
     }
 
+    /// A number with or without a fraction.
+    package func number(_ key: String, in range: ClosedRange<Double>) -> Double? {
+        known.insert(key)
+        let allowed = "a number from \(Self.format(range.lowerBound)) to \(Self.format(range.upperBound))"
+        let number: Double
+        switch entries[key] {
+        case nil: return nil
+        case .integer(let whole): number = Double(whole)
+        case .float(let fraction): number = fraction
+        case let other?:
+            report(key, "this is \(other.kind)", allowed: allowed)
+            return nil
+        }
+        // Not a number is in no range.
+        guard range.contains(number) else {
+            report(key, "out of range", allowed: allowed)
+            return nil
+        }
+        return number
+    }
+
+    private static func format(_ number: Double) -> String {
+        Int(exactly: number).map(String.init) ?? String(number)
+    }
+
+    /// Whether the value is a table; asks for nothing else.
+    package func isTable(_ key: String) -> Bool {
+        known.insert(key)
+        if case .table = entries[key] { return true }
+        return false
+    }
+
     package func duration(_ key: String, in range: ClosedRange<TimeAmount>) -> TimeAmount? {
         known.insert(key)
         let allowed = """
