@@ -31,7 +31,7 @@ package enum DPDUFate: Hashable, Sendable {
 }
 
 /// What a receiver got of a burst.
-package struct BurstFate: Hashable, Sendable {
+package struct BurstReception: Hashable, Sendable {
     /// Whether its modem found the burst at all. If not, every D_PDU is lost.
     package var isHeard: Bool
     /// In the order in which the D_PDUs were given.

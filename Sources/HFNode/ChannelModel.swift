@@ -49,16 +49,17 @@ package struct ChannelModel: Sendable {
     ///   - firstBlockAt: when the preamble is over and the first bit goes out (``TransmissionTiming/untilData``).
     package mutating func fate(
         of dpdus: [DPDUExtent], sentWith waveform: Waveform, firstBlockAt: NIODeadline
-    ) -> BurstFate {
+    ) -> BurstReception {
         guard configuration.mode != .clean else {
-            return BurstFate(
-                isHeard: true, dpdus: .init(repeating: .intact, count: dpdus.count), estimatedSNR: BurstFate.cableSNR)
+            return BurstReception(
+                isHeard: true, dpdus: .init(repeating: .intact, count: dpdus.count),
+                estimatedSNR: BurstReception.cableSNR)
         }
         let firstBlock = (firstBlockAt - origin).inSeconds
         let start = firstBlock - max(waveform.preamble.inSeconds, Self.leastSynchronisation)
         let draws = noise.derived(3).derived(UInt64(bitPattern: (firstBlockAt - origin).nanoseconds))
         guard isHeard(waveform, from: start, to: firstBlock, draws.uniform(at: 0)) else {
-            return BurstFate(isHeard: false, dpdus: .init(repeating: .lost, count: dpdus.count), estimatedSNR: nil)
+            return BurstReception(isHeard: false, dpdus: .init(repeating: .lost, count: dpdus.count), estimatedSNR: nil)
         }
         let end = dpdus.map { $0.segment?.upperBound ?? $0.header.upperBound }.max() ?? 0
         var blocks = BlockErrors(waveform, span: Self.uninterleavedSpan)
@@ -84,9 +85,9 @@ package struct ChannelModel: Sendable {
             }
         }
         let mean = count == 0 ? meanDecibels(at: start) : Decibels.decibels(blocks.sumOfRatios / Double(count))
-        return BurstFate(
+        return BurstReception(
             isHeard: true, dpdus: fates,
-            estimatedSNR: max(mean, BurstFate.darkSNR) + draws.derived(2).gaussian(at: 0))
+            estimatedSNR: max(mean, BurstReception.darkSNR) + draws.derived(2).gaussian(at: 0))
     }
 
     /// The bit error rate of one block from `start` to `end`, in seconds since the origin; in

@@ -2,6 +2,11 @@
 package struct RateLadder: Hashable, Sendable {
     package let waveforms: [Waveform]
 
+    /// - Parameter waveforms: lowest rate first.
+    package init(_ waveforms: [Waveform]) {
+        self.waveforms = waveforms
+    }
+
     /// - Parameters:
     ///   - interleaver: wanted at every rate. Where a rate does not have it, the nearest that it has; of two, the
     ///     longer.
@@ -20,6 +25,16 @@ package struct RateLadder: Hashable, Sendable {
             let (one, two) = (order.firstIndex(of: left) ?? 0, order.firstIndex(of: right) ?? 0)
             return (-abs(one - place), one) < (-abs(two - place), two)
         }
+    }
+
+    /// The ladder with each of its modes changed in the same way.
+    package func changed(_ body: (inout Waveform) -> Void) -> RateLadder {
+        RateLadder(
+            waveforms.map { waveform in
+                var waveform = waveform
+                body(&waveform)
+                return waveform
+            })
     }
 
     /// One step down, or the same at the bottom.

@@ -41,7 +41,7 @@ struct ChannelModelTests {
         let fate = model.fate(of: burst(128, segment: 200), sentWith: try waveform(75, .short), firstBlockAt: time(0))
         #expect(fate.isHeard)
         #expect(fate.dpdus == Array(repeating: .intact, count: 128))
-        #expect(fate.estimatedSNR == BurstFate.cableSNR)
+        #expect(fate.estimatedSNR == BurstReception.cableSNR)
     }
 
     @Test(arguments: [ChannelConfiguration.Mode.fading, .table])
@@ -110,7 +110,7 @@ struct ChannelModelTests {
         let configuration = ChannelConfiguration(
             mode: mode, fading: .middleDisturbed, meanSNR: .constant(8), variation: IntermediateTermVariation(),
             blackouts: Blackouts(duration: .minutes(10), meanInterval: .hours(2)))
-        func fates(_ seed: UInt64, _ direction: ChannelDirection, _ times: [Int64]) -> [BurstFate] {
+        func fates(_ seed: UInt64, _ direction: ChannelDirection, _ times: [Int64]) -> [BurstReception] {
             var model = model(configuration, seed: seed, direction)
             return times.map {
                 model.fate(of: burst(20, segment: 200), sentWith: waveform, firstBlockAt: time($0))
