@@ -30,11 +30,41 @@ package struct ThresholdMeasurement: Sendable {
         good = records(.middleQuiet, 2_000)
     }
 
+    /// An hour of channel time each, 31 of them: 1.5 s of an optimised build.
+    package static func standard() -> ThresholdMeasurement {
+        ThresholdMeasurement(seconds: 3_600, runs: 31, seed: 5_066)
+    }
+
     /// What was measured for one waveform, beside what is published. All in dB.
     package struct Row: Hashable, Sendable {
         package var waveform: Waveform
         package var measured: SNRThresholds
         package var published: SNRThresholds
+
+        package init(waveform: Waveform, measured: SNRThresholds, published: SNRThresholds) {
+            self.waveform = waveform
+            self.measured = measured
+            self.published = published
+        }
+
+        /// How far off the model may be, in dB. “Good” counts up to 4800 bit/s: above, two independent paths are more
+        /// than such a channel has, and the model is too kind (by 4 to 9 dB).
+        package static let awgnTolerance = 0.5
+        package static let poorTolerance = 1.0
+        package static let goodTolerance = 3.5
+        package static let goodRates = 75...4_800
+
+        /// Nil if model and tables agree, else what is wrong.
+        package var disagreement: String? {
+            if abs(measured.awgn - published.awgn) > Self.awgnTolerance { return "AWGN is off" }
+            guard let poor = measured.poor, let publishedPoor = published.poor else { return nil }
+            if abs(poor - publishedPoor) > Self.poorTolerance { return "Poor is off" }
+            guard let good = measured.good, let publishedGood = published.good else { return nil }
+            if Self.goodRates.contains(waveform.bitsPerSecond), abs(good - publishedGood) > Self.goodTolerance {
+                return "Good is off"
+            }
+            return good > poor ? nil : "Good is not harder than Poor"
+        }
     }
 
     /// The waveforms of the published tables: each rate with its longest interleaver, for which the thresholds hold.

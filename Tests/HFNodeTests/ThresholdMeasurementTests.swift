@@ -11,17 +11,29 @@ struct ThresholdMeasurementTests {
     @Test(arguments: ThresholdMeasurement.waveforms)
     func `measured thresholds are near the published ones`(waveform: Waveform) throws {
         let row = try #require(Self.measurement.row(waveform))
-        #expect(abs(row.measured.awgn - row.published.awgn) < 0.5)
-        if let published = row.published.poor {
-            let measured = try #require(row.measured.poor)
-            #expect(abs(measured - published) < 1, "measured \(measured)")
+        #expect(row.disagreement == nil, "\(row.measured)")
+        #expect((row.measured.poor == nil) == (row.published.poor == nil))
+        #expect((row.measured.good == nil) == (row.published.good == nil))
+    }
+
+    @Test func `disagreement is told`() throws {
+        let waveform = try #require(Waveform(.stanag4539, bitsPerSecond: 4_800, interleaver: .veryLong))
+        func told(_ awgn: Double, _ poor: Double?, _ good: Double?) throws -> String? {
+            let published = try #require(waveform.thresholds)
+            return ThresholdMeasurement.Row(
+                waveform: waveform, measured: SNRThresholds(awgn: awgn, poor: poor, good: good), published: published
+            ).disagreement
         }
-        if let published = row.published.good {
-            let measured = try #require(row.measured.good)
-            if waveform.bitsPerSecond <= 4_800 { #expect(abs(measured - published) < 3.5, "measured \(measured)") }
-            // Slow fading is the harder one: a fade outlasts the block.
-            #expect(try measured > #require(row.measured.poor))
-        }
+        #expect(try told(12.7, 20.6, 22) == nil)
+        #expect(try told(12.9, 19.75, 25) == "AWGN is off")
+        #expect(try told(12.29, 18.7, 25) == "Poor is off")
+        #expect(try told(12.29, 19.75, 28.8) == "Good is off")
+        #expect(try told(12.29, 19.75, 19.7) == "Good is off")
+        let high = try #require(Waveform(.stanag4539, bitsPerSecond: 9_600, interleaver: .veryLong))
+        let row = ThresholdMeasurement.Row(
+            waveform: high, measured: SNRThresholds(awgn: 20.48, poor: 29.75, good: 29.7),
+            published: try #require(high.thresholds))
+        #expect(row.disagreement == "Good is not harder than Poor")
     }
 
     @Test func `both published tables are measured`() {
