@@ -108,6 +108,12 @@ package struct RadioLink: Sendable {
         /// Since the start.
         package var from: TimeAmount
         package var until: TimeAmount
+
+        package init(isSecondNode: Bool, from: TimeAmount, until: TimeAmount) {
+            self.isSecondNode = isSecondNode
+            self.from = from
+            self.until = until
+        }
     }
 
     package init(name: String, waveform: Waveform) {
