@@ -48,7 +48,7 @@ package struct HFNodeMachine: ~Copyable {
         case turning(Awaited?, until: NIODeadline)
     }
 
-    let configuration: HFNodeConfiguration
+    package let configuration: HFNodeConfiguration
     var timing: TransmissionTiming
     /// Of the transmission that is heard.
     var heardTiming: TransmissionTiming

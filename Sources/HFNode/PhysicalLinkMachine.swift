@@ -247,7 +247,7 @@ package struct PhysicalLinkMachine: Sendable {
     package func deadline(answerTime: TimeAmount) -> NIODeadline? {
         guard case .up(let link) = state, usesProtocol else { return nil }
         if link.isCaller { return link.lastData + policy.idle }
-        guard link.hasCarriedData else { return link.since + max(policy.firstData, answerTime * 2) }
+        guard link.hasCarriedData else { return link.lastData + max(policy.firstData, answerTime * 2) }
         return max(link.lastData + policy.idle + answerTime * 2, link.since + policy.minimumHold)
     }
 

@@ -2,6 +2,7 @@ import HFNode
 import NIOCore
 import STANAG5066
 import SeededRandom
+import Testing
 
 /// Two nodes with clients, in virtual time.
 final class PairRun<Channel: BurstChannel> {
@@ -25,6 +26,7 @@ final class PairRun<Channel: BurstChannel> {
     /// Called for each event, when it happens.
     var onEvent: ((PairRun, HFNodePair<Channel>.Event) -> Void)?
     private var numbers: UInt64 = 0
+    private var spins = 0
 
     static var addresses: [HFNodeSide: NodeAddress] { [.first: address("10.0.0.1"), .second: address("10.0.0.2")] }
 
@@ -67,7 +69,12 @@ final class PairRun<Channel: BurstChannel> {
         let end = now + duration
         drain()
         while !isDone(), let next = pair.nextDeadline, next <= end {
+            spins = next <= now ? spins + 1 : 0
             now = max(now, next)
+            guard spins < 1000 else {
+                Issue.record("time stands still: \(debugState)")
+                return
+            }
             pair.deadlineReached(now: now)
             drain()
         }
@@ -94,6 +101,10 @@ final class PairRun<Channel: BurstChannel> {
             }
             onEvent?(self, event)
         }
+    }
+
+    var debugState: String {
+        HFNodeSide.allCases.map { side in pair.withNode(side, now: now) { $0.debugState } }.joined(separator: " | ")
     }
 
     func numbersArrived(_ side: HFNodeSide) -> [UInt64] { (arrived[side] ?? []).map(\.unit) }
