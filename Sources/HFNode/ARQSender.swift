@@ -18,10 +18,10 @@ package struct ARQUnit: Equatable, Sendable {
 
 /// The sending half of selective-repeat ARQ towards one node (STANAG 5066 Ed. 3 §C.4.1, §C.6.2).
 ///
-/// C_PDUs are cut into segments, segments get sequence numbers modulo 256 when they are sent for the first time, and at most
-/// ``window`` numbers are out at once. A C_PDU is complete when all of its segments are acknowledged, and one that is to be
-/// given up in order not before all segments that were sent before it: until then the receiver only keeps it, and a reset of the
-/// windows would throw it away.
+/// C_PDUs are cut into segments, segments get sequence numbers modulo 256 when they are sent for the first time, and at
+/// most ``window`` numbers are out at once. A C_PDU is complete when all of its segments are acknowledged, and one that
+/// is to be given up in order not before all segments that were sent before it: until then the receiver only keeps it,
+/// and a reset of the windows would throw it away.
 package struct ARQSender: Sendable {
     struct Frame: Sendable {
         let unit: UInt64
@@ -110,7 +110,7 @@ package struct ARQSender: Sendable {
     }
 
     /// Places of frames that have to be sent again, oldest first.
-    var unacknowledged: [Int] { frames.indices.filter { !frames[$0].isAcknowledged } }
+    package var unacknowledged: [Int] { frames.indices.filter { !frames[$0].isAcknowledged } }
 
     func segmentSize(at place: Int) -> Int { frames[place].segment.readableBytes }
 
@@ -123,21 +123,21 @@ package struct ARQSender: Sendable {
     /// Gives the next segment its number.
     ///
     /// - Returns: its place; nil if there is none or the window is full.
-    mutating func number() -> Int? {
+    package mutating func number() -> Int? {
         guard frames.count < window, let frame = waiting.popFirst() else { return nil }
         frames.append(frame)
         return frames.count - 1
     }
 
     /// The frame is part of the burst that is built.
-    mutating func include(_ place: Int) {
+    package mutating func include(_ place: Int) {
         guard !frames[place].isInLastBurst else { return }
         frames[place].isInLastBurst = true
         lastBurst += 1
     }
 
     /// The frame as it is sent, with the window as it is now: to be asked when the burst is complete.
-    func dataFrame(at place: Int) -> DPDU.DataFrame {
+    package func dataFrame(at place: Int) -> DPDU.DataFrame {
         let frame = frames[place]
         let sequence = lowerEdge &+ UInt8(truncatingIfNeeded: place)
         var data = DPDU.DataFrame(sequence: sequence, segment: frame.segment)

@@ -1,7 +1,7 @@
 package import NIOCore
 
-/// A C_PDU: what one channel access sublayer sends to another (STANAG 5066 Ed. 3 §B.3.1). DATA travels as the user's delivery mode
-/// wants; the others travel in type 8 D_PDUs, since ARQ cannot run before there is a link.
+/// A C_PDU: what one channel access sublayer sends to another (STANAG 5066 Ed. 3 §B.3.1). DATA travels as the user's
+/// delivery mode wants; the others travel in type 8 D_PDUs, since ARQ cannot run before there is a link.
 package enum CPDU: Hashable, Sendable {
     /// Type 0, with an S_PDU.
     case data(ByteBuffer)

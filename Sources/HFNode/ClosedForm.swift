@@ -1,10 +1,11 @@
 package import NIOCore
 
-/// What a pair of nodes carries on a channel without errors, by arithmetic: the oracle for the simulated nodes, which share none of
-/// its code but the timing of a transmission.
+/// What a pair of nodes carries on a channel without errors, by arithmetic: the oracle for the simulated nodes, which
+/// share none of its code but the timing of a transmission.
 ///
-/// A cycle is a transmission of data, the turnaround, an acknowledgement and the turnaround back. The transmission has as many
-/// frames as the window and 127.5 s at the rate of the air allow; so many bytes need a whole number of interleaver blocks.
+/// A cycle is a transmission of data, the turnaround, an acknowledgement and the turnaround back. The transmission has
+/// as many frames as the window and 127.5 s at the rate of the air allow; so many bytes need a whole number of
+/// interleaver blocks.
 package struct ClosedForm: Hashable, Sendable {
     package var timing: TransmissionTiming
     package var segmentBytes: Int
@@ -67,8 +68,8 @@ package struct ClosedForm: Hashable, Sendable {
             utilisation: 100 * goodput / Double(timing.bitsPerSecond))
     }
 
-    /// From the request to the delivery of one unit in one D_PDU, with a link; seconds. The block with its last bit has to be
-    /// in, the modem's tail need not.
+    /// From the request to the delivery of one unit in one D_PDU, with a link; seconds. The block with its last bit has
+    /// to be in, the modem's tail need not.
     package var warmLatency: Double {
         Self.seconds(timing.availability(afterBytes: unitOnAir + DPDU.dataOverhead + addressBytes))
     }

@@ -18,8 +18,8 @@ package enum DPDUError: Error, Hashable, Sendable {
 /// A D_PDU as it came off the air. Its header is good; its segment need not be.
 package struct ReceivedDPDU: Hashable, Sendable {
     package var dpdu: DPDU
-    /// The segment is whole and its checksum is right; true where there is none. Only then may the frame be acknowledged
-    /// (STANAG 5066 Ed. 3 §C.3.4).
+    /// The segment is whole and its checksum is right; true where there is none. Only then may the frame be
+    /// acknowledged (STANAG 5066 Ed. 3 §C.3.4).
     package var isSegmentIntact: Bool
     /// Bytes of it, from the sync.
     package var size: Int

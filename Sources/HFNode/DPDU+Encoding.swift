@@ -10,7 +10,8 @@ extension DPDU {
         return Self.fixedBytes + fittingAddressBytes(addressBytes) + typePartBytes + segment
     }
 
-    /// Appends the bytes as they go to the modem. Segments, bitmaps and extended messages beyond their limits are cut off.
+    /// Appends the bytes as they go to the modem. Segments, bitmaps and extended messages beyond their limits are cut
+    /// off.
     package func encode(into buffer: inout ByteBuffer, addressBytes: Int) {
         let addressBytes = fittingAddressBytes(addressBytes)
         buffer.writeMultipleIntegers(Self.sync.0, Self.sync.1)

@@ -59,7 +59,8 @@ package struct DPDU: Hashable, Sendable {
     package static let maximumSegment = 1023
     package static let sync: (UInt8, UInt8) = (0x90, 0xEB)
 
-    /// Bytes on the air but addresses and segment, for a type 0 D_PDU: with the address field this is what a segment costs.
+    /// Bytes on the air but addresses and segment, for a type 0 D_PDU: with the address field this is what a segment
+    /// costs.
     package static let dataOverhead = fixedBytes + 3 + segmentChecksumBytes
     /// The same for types 7 and 8.
     package static let nonARQOverhead = fixedBytes + 9 + segmentChecksumBytes

@@ -1,7 +1,7 @@
 import NIOCore
 
-/// The two checksums of a D_PDU (STANAG 5066 Ed. 3 §C.3.2.8, §C.3.2.11). Both start from 0, work on the least significant bit
-/// first and are sent with their low byte first.
+/// The two checksums of a D_PDU (STANAG 5066 Ed. 3 §C.3.2.8, §C.3.2.11). Both start from 0, work on the least
+/// significant bit first and are sent with their low byte first.
 enum DPDUChecksum {
     /// Over the header without the synchronisation bytes; polynomial 0x19949, reflected 0x9299.
     static func header(_ bytes: ByteBuffer) -> UInt16 {

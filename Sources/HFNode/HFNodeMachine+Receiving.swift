@@ -245,8 +245,8 @@ extension HFNodeMachine {
         if wantsAnswer { enqueue(.deliveryConfirm(data.saps, unit: prefix), place, now: now) }
     }
 
-    /// The other client has, or has not, been given a unit: the oldest one with these SAPs that begins with these bytes, since
-    /// there is no better name for it (§A.3.1.2).
+    /// The other client has, or has not, been given a unit: the oldest one with these SAPs that begins with these
+    /// bytes, since there is no better name for it (§A.3.1.2).
     private mutating func clientAnswered(_ saps: SPDU.SAPPair, _ prefix: ByteBuffer, _ fate: Fate, _ place: Int) {
         func isMeant(_ unit: OutboundUnit) -> Bool {
             guard let request = unit.request, request.delivery.confirmation == .client else { return false }

@@ -27,8 +27,8 @@ extension HFNodeMachine {
         }
     }
 
-    /// From the end of our burst until a short answer can be read, and a margin. The standard leaves it to the node (§B.3.2.1); a
-    /// fixed time would be too short for long interleavers.
+    /// From the end of our burst until a short answer can be read, and a margin. The standard leaves it to the node
+    /// (§B.3.2.1); a fixed time would be too short for long interleavers.
     func answerTime(_ place: Int) -> TimeAmount {
         let answer = DPDU.nonARQOverhead + 7 + 1
         return turnTime(after: timing) + remotes[place].timing.durationUntilRead(bytes: answer) + configuration.answerMargin

@@ -3,8 +3,8 @@ package import NIOCore
 package import STANAG5066
 import SeededRandom
 
-/// A STANAG 5066 Edition 3 node below the subnetwork interface: takes units of clients, makes and breaks soft links, runs ARQ, and
-/// takes its turns on a half-duplex channel.
+/// A STANAG 5066 Edition 3 node below the subnetwork interface: takes units of clients, makes and breaks soft links,
+/// runs ARQ, and takes its turns on a half-duplex channel.
 ///
 /// ```
 ///             something to send                     carrier off
@@ -17,9 +17,9 @@ import SeededRandom
 /// ```
 ///
 /// The modem and the air are outside: they say how long a burst lasts and what is left of the other side's. The end of
-/// transmission that D_PDUs announce is obeyed where the modem does not tell when the carrier goes. Full duplex, broadcast
-/// sessions, expedited data, hard links and data rate change by request are not part of it; they are refused as the standard
-/// says.
+/// transmission that D_PDUs announce is obeyed where the modem does not tell when the carrier goes. Full duplex,
+/// broadcast sessions, expedited data, hard links and data rate change by request are not part of it; they are refused
+/// as the standard says.
 package struct HFNodeMachine: ~Copyable {
     /// What a burst of ours wants answered.
     enum Purpose: Equatable {

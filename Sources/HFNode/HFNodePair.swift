@@ -1,12 +1,15 @@
 import DequeModule
 package import NIOCore
 
-/// Two nodes on one half-duplex frequency. Time passes as the owner says: virtual time in a simulation, a clock elsewhere.
+/// Two nodes on one half-duplex frequency. Time passes as the owner says: virtual time in a simulation, a clock
+/// elsewhere.
 ///
-/// The owner calls ``deadlineReached(now:)`` at ``nextDeadline``, after what the clients do too, and draws ``nextEvent()``.
+/// The owner calls ``deadlineReached(now:)`` at ``nextDeadline``, after what the clients do too, and draws
+/// ``nextEvent()``.
 ///
-/// A node that transmits hears nothing. A receiver that was transmitting during a preamble misses the whole burst; one that
-/// begins to transmit later loses what is on the air meanwhile. So two nodes that key within one preamble both lose theirs.
+/// A node that transmits hears nothing. A receiver that was transmitting during a preamble misses the whole burst; one
+/// that begins to transmit later loses what is on the air meanwhile. So two nodes that key within one preamble both
+/// lose theirs.
 package struct HFNodePair<Channel: BurstChannel>: ~Copyable {
     package enum Event: Equatable, Sendable {
         /// All but ``HFNodeAction/transmit(_:)``.

@@ -1,7 +1,7 @@
 import NIOCore
 
-/// Puts C_PDUs together that nobody acknowledges (STANAG 5066 Ed. 3 §C.4.2): error-free delivery, copies of the same segment are
-/// expected. Types 7 and 8 have an assembly each, since they count apart.
+/// Puts C_PDUs together that nobody acknowledges (STANAG 5066 Ed. 3 §C.4.2): error-free delivery, copies of the same
+/// segment are expected. Types 7 and 8 have an assembly each, since they count apart.
 struct NonARQAssembly: Sendable {
     private struct Partial: Sendable {
         let unit: UInt16

@@ -30,8 +30,8 @@ package struct PhysicalLinkPolicy: Hashable, Sendable {
 ///      └─── LINK REQUEST ─────▶ up (called) ── BREAK received, no first data ──▶ down
 /// ```
 ///
-/// There is no third step of the handshake. A side that is called while it calls takes the call. A request on a link that is
-/// up means that the other side has lost it: the link counts as made anew.
+/// There is no third step of the handshake. A side that is called while it calls takes the call. A request on a link
+/// that is up means that the other side has lost it: the link counts as made anew.
 package struct PhysicalLinkMachine: Sendable {
     package struct Link: Hashable, Sendable {
         var since: NIODeadline

@@ -1,6 +1,6 @@
-/// The time of day after which a U_PDU is not delivered any more (STANAG 5066 Ed. 3 §A.3.1.1): the day of the year modulo 16 and
-/// the seconds of the day in GMT, halved. Since it comes again every 16 days and a time to live is up to 15 days, a time counts as
-/// past for one day only after it has come.
+/// The time of day after which a U_PDU is not delivered any more (STANAG 5066 Ed. 3 §A.3.1.1): the day of the year
+/// modulo 16 and the seconds of the day in GMT, halved. Since it comes again every 16 days and a time to live is up to
+/// 15 days, a time counts as past for one day only after it has come.
 package struct TimeToDie: Hashable, Sendable {
     /// Day modulo 16.
     package let day: UInt8

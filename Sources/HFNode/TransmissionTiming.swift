@@ -9,8 +9,8 @@ package import NIOCore
 /// blocks   N×I  the data, in interleaver blocks; the last one is filled up
 /// ```
 ///
-/// A D_PDU can be read when the block with its last bit is in, and after the decoding delay; over synchronous serial lines one
-/// block later, since data leave the modem at the rate of the air.
+/// A D_PDU can be read when the block with its last bit is in, and after the decoding delay; over synchronous serial
+/// lines one block later, since data leave the modem at the rate of the air.
 package struct TransmissionTiming: Hashable, Sendable {
     /// The line between node and modem.
     package enum ModemLine: Hashable, Sendable {
@@ -53,7 +53,8 @@ package struct TransmissionTiming: Hashable, Sendable {
     /// Bits of one interleaver block.
     package var blockBits: Double { Double(bitsPerSecond) * Double(interleaver.nanoseconds) / Double(Self.second) }
 
-    /// The block, counted from 0, with the last of `bits` bits; -1 for no bits. Always 0 or less without interleaver blocks.
+    /// The block, counted from 0, with the last of `bits` bits; -1 for no bits. Always 0 or less without interleaver
+    /// blocks.
     package func block(withBit bits: Int) -> Int {
         guard interleaver > .zero, bits > 0 else { return bits > 0 ? 0 : -1 }
         return Self.quotient(bits, rate: bitsPerSecond, of: interleaver.nanoseconds) - 1
@@ -85,7 +86,8 @@ package struct TransmissionTiming: Hashable, Sendable {
 
     // MARK: The transmission
 
-    /// Synchronous lines: what the preamble does not cover of the block that has to be in the modem before it can be sent.
+    /// Synchronous lines: what the preamble does not cover of the block that has to be in the modem before it can be
+    /// sent.
     package var leadIn: TimeAmount { line == .synchronous ? max(.zero, interleaver - preamble) : .zero }
     /// Synchronous lines: how much later than on the air data leave the modem.
     package var clockOut: TimeAmount { line == .synchronous ? interleaver : .zero }
@@ -106,8 +108,8 @@ package struct TransmissionTiming: Hashable, Sendable {
     /// From the order to transmit until all of a transmission of `bytes` bytes can be read.
     package func durationUntilRead(bytes: Int) -> TimeAmount { duration(bytes: bytes) + clockOut + decode }
 
-    /// The value of the end-of-transmission field: half-seconds, rounded up, from the start of what begins after `offset` bytes
-    /// of data to the end of data that last `total` (STANAG 5066 Ed. 3 §C.3.2.3).
+    /// The value of the end-of-transmission field: half-seconds, rounded up, from the start of what begins after
+    /// `offset` bytes of data to the end of data that last `total` (STANAG 5066 Ed. 3 §C.3.2.3).
     package func endOfTransmission(offset: Int, total: TimeAmount) -> UInt8 {
         let left = total.nanoseconds - airTime(bits: 8 * offset).nanoseconds
         return UInt8(clamping: (left + Self.second / 2 - 1) / (Self.second / 2))

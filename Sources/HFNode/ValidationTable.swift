@@ -1,11 +1,12 @@
 import NIOCore
 
-/// Rows against which the nodes are validated: a setting, the figure that is known for it, and how far off the nodes may be.
+/// Rows against which the nodes are validated: a setting, the figure that is known for it, and how far off the nodes
+/// may be.
 ///
-/// The known figures were worked out from the cycle of half-duplex ARQ with a preamble, whole interleaver blocks, 0.2 s of key-up and
-/// the turnaround of the row; they agree with measurements published for real nodes (Isode, “STANAG 5066 Performance Measurements
-/// over HF Radio”: 83 to 94 % over 75 to 9600 bit/s; “Performance Measurements of Applications using IP over HF Radio”: 6 to 20 s
-/// for small messages).
+/// The known figures were worked out from the cycle of half-duplex ARQ with a preamble, whole interleaver blocks, 0.2 s
+/// of key-up and the turnaround of the row; they agree with measurements published for real nodes (Isode, “STANAG 5066
+/// Performance Measurements over HF Radio”: 83 to 94 % over 75 to 9600 bit/s; “Performance Measurements of Applications
+/// using IP over HF Radio”: 6 to 20 s for small messages).
 package struct ValidationRow: Sendable, CustomStringConvertible {
     package enum Measure: Hashable, Sendable {
         /// Percent of the rate of the air that bulk data get.

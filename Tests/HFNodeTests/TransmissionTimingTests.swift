@@ -42,7 +42,8 @@ struct TransmissionTimingTests {
         var synchronous = timing
         synchronous.line = .synchronous
         synchronous.interleaver = .milliseconds(4800)
-        // The preamble covers 0.6 s of the 4.8 s that the modem waits for its first block; the last comes out 4.8 s later.
+        // The preamble covers 0.6 s of the 4.8 s that the modem waits for its first block; the last comes out 4.8 s
+        // later.
         #expect(synchronous.leadIn == .milliseconds(4200))
         #expect(synchronous.availability(afterBytes: 1) == .milliseconds(200 + 600 + 4200 + 4800 + 4800 + 100))
         #expect(synchronous.duration(bytes: 1) == .milliseconds(200 + 600 + 4200 + 4800))
