@@ -146,6 +146,44 @@ package struct HFNodePair<Channel: BurstChannel>: ~Copyable {
         flights[side.rawValue].removeAll { $0.isOver && $0.next >= $0.burst.elements.count }
     }
 
+    // MARK: Faults
+
+    /// A node begins anew, with a machine that knows nothing: its transmission breaks off, and what was on its way to it is lost.
+    package mutating func nodeReplaced(_ side: HFNodeSide, with machine: consuming HFNodeMachine, now: NIODeadline) {
+        switch side {
+        case .first: first = machine
+        case .second: second = machine
+        }
+        breakOff(from: side.other, tells: false, now: now)
+        breakOff(from: side, tells: true, now: now)
+        // No carrier is left of it.
+        flights[side.rawValue] = []
+        for place in busy[side.rawValue].indices where busy[side.rawValue][place].to > now {
+            busy[side.rawValue][place].to = now
+        }
+        takeActions(side, now: now)
+    }
+
+    /// From now on nothing more arrives of what is on the air. New bursts are the channel's business.
+    package mutating func airLost(now: NIODeadline) {
+        for side in HFNodeSide.allCases { breakOff(from: side, tells: true, now: now) }
+    }
+
+    /// - Parameter tells: the receiver notices that a carrier which it heard is gone.
+    private mutating func breakOff(from side: HFNodeSide, tells: Bool, now: NIODeadline) {
+        var wasHeard = false
+        for place in flights[side.rawValue].indices {
+            let flight = flights[side.rawValue][place]
+            if flight.isHeard == true, !flight.isOver { wasHeard = true }
+            flights[side.rawValue][place].isHeard = false
+            flights[side.rawValue][place].next = flight.burst.elements.count
+        }
+        flights[side.rawValue].removeAll { $0.isOver }
+        guard tells, wasHeard else { return }
+        act(side.other) { $0.carrierLost(now: now) }
+        takeActions(side.other, now: now)
+    }
+
     private func isBusy(_ side: HFNodeSide, from: NIODeadline, to: NIODeadline) -> Bool {
         busy[side.rawValue].contains { $0.from < to && from < $0.to }
     }
