@@ -62,6 +62,7 @@ let package = Package(
             ]),
         .target(name: "TrafficRecording", dependencies: ["XMPP", nioCore]),
         .target(name: "STANAG5066", dependencies: ["XMPP", "SeededRandom", nioCore, deque]),
+        .target(name: "HFNode", dependencies: ["STANAG5066", "SeededRandom", nioCore, deque]),
 
         // I/O
         .target(name: "TLS", dependencies: ["XMPP", "ServerStreams", "COpenSSL", "CShims", nioCore]),
@@ -86,6 +87,9 @@ let package = Package(
             ]),
         .target(
             name: "TrafficMeasurement", dependencies: ["XMPP", "TrafficRecording", "Profiles", "Outbox", "PresenceCache", "Blocks", "BridgeCore", nioCore]),
+        .target(name: "LinkCatalogue", dependencies: ["HFNode", "STANAG5066", "ConfigurationText", nioCore]),
+        .target(
+            name: "RadioSimulator", dependencies: ["LinkCatalogue", "HFNode", "STANAG5066", nioCore, deque]),
         .target(
             name: "LinkSimulator",
             dependencies: [
@@ -147,6 +151,13 @@ let package = Package(
             name: "TrafficTapTests",
             dependencies: ["TrafficTap", "TrafficRecording", "XMPP", "TestSupport", nioCore, nioPosix]),
         .testTarget(name: "STANAG5066Tests", dependencies: ["STANAG5066", "XMPP", "TestSupport", nioCore]),
+        .testTarget(name: "HFNodeTests", dependencies: ["HFNode", "STANAG5066", "SeededRandom", nioCore]),
+        .testTarget(
+            name: "LinkCatalogueTests",
+            dependencies: ["LinkCatalogue", "HFNode", "STANAG5066", "ConfigurationText", nioCore]),
+        .testTarget(
+            name: "RadioSimulatorTests",
+            dependencies: ["RadioSimulator", "LinkCatalogue", "HFNode", "STANAG5066", nioCore]),
         .testTarget(name: "TLSTests", dependencies: ["TLS", "XMPP", "TestSupport", nioCore, nioPosix, nioEmbedded]),
         .testTarget(
             name: "TransportsTests",

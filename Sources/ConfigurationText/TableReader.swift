@@ -192,13 +192,17 @@ package final class TableReader {
         return bytes
     }
 
-    /// One of a few words.
-    package func choice<Value>(_ key: String, _ words: [(String, Value)]) -> Value? {
+    /// One of a few words. Words of `unavailable` are known but not offered by this version.
+    package func choice<Value>(
+        _ key: String, _ words: [(String, Value)], unavailable: [String] = []
+    ) -> Value? {
         let names = words.map(\.0)
         let allowed = "allowed: " + names.map { "\"\($0)\"" }.joined(separator: ", ")
         guard let text = string(key, allowed: allowed) else { return nil }
         if let match = words.first(where: { $0.0 == text }) { return match.1 }
-        if let meant = Spelling.suggestion(for: text, among: names) {
+        if unavailable.contains(text) {
+            report(key, "not available in this version", allowed: allowed)
+        } else if let meant = Spelling.suggestion(for: text, among: names + unavailable) {
             report(key, "unknown value; did you mean \"\(meant)\"?", allowed: allowed)
         } else {
             report(key, "unknown value", allowed: allowed)
