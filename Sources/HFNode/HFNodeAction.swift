@@ -8,7 +8,7 @@ package enum HFNodeAction: Equatable, Sendable {
     case deliver(UnidataIndication)
     /// The request is confirmed, as it wanted.
     case confirmed(UInt64)
-    case rejected(UInt64, UnidataRejection)
+    case rejected(UInt64, UnidataRejectedReason)
     /// Units of this SAP may be sent by the client, or may not.
     case flowChanged(sap: UInt8, isOpen: Bool)
     case noted(HFNodeNote)

@@ -213,7 +213,7 @@ extension HFNodeMachine {
         case .data(let data): received(data, isARQ: isARQ, destination: destination, place, now: now)
         case .deliveryConfirm(let saps, let prefix): clientAnswered(saps, prefix, .confirmed, place)
         case .deliveryFail(let saps, _, let prefix):
-            clientAnswered(saps, prefix, .rejected(.destinationNotBound), place)
+            clientAnswered(saps, prefix, .rejected(.destinationSAPNotBound), place)
         case .hardLinkRequest: enqueue(.hardLinkRejected(reason: 1), place, now: now)
         case .hardLinkTerminate: enqueue(.hardLinkTerminateConfirm, place, now: now)
         case .hardLinkConfirm, .hardLinkRejected, .hardLinkTerminateConfirm, nil: break
@@ -240,8 +240,9 @@ extension HFNodeMachine {
         actions.append(
             .deliver(
                 UnidataIndication(
-                    destinationSAP: data.saps.destination, destination: destination, sourceSAP: data.saps.source,
-                    source: remotes[place].address, priority: data.priority, isARQ: isARQ, unit: data.unit)))
+                    priority: data.priority, destinationSAP: SAP(low: data.saps.destination), destination: destination,
+                    mode: isARQ ? .arq : .nonARQ, sourceSAP: SAP(low: data.saps.source),
+                    source: remotes[place].address, uPDU: data.unit)))
         if wantsAnswer { enqueue(.deliveryConfirm(data.saps, unit: prefix), place, now: now) }
     }
 
@@ -249,9 +250,9 @@ extension HFNodeMachine {
     /// bytes, since there is no better name for it (§A.3.1.2).
     private mutating func clientAnswered(_ saps: SPDU.SAPPair, _ prefix: ByteBuffer, _ fate: Fate, _ place: Int) {
         func isMeant(_ unit: OutboundUnit) -> Bool {
-            guard let request = unit.request, request.delivery.confirmation == .client else { return false }
-            return request.sourceSAP == saps.source && request.destinationSAP == saps.destination
-                && request.unit.readableBytesView.starts(with: prefix.readableBytesView)
+            guard let submitted = unit.submitted, submitted.confirmation == .client else { return false }
+            return submitted.sourceSAP.number == saps.source && submitted.request.destinationSAP.number == saps.destination
+                && submitted.request.uPDU.readableBytesView.starts(with: prefix.readableBytesView)
         }
         if let index = remotes[place].unconfirmed.firstIndex(where: { isMeant($0.unit) }) {
             settle(remotes[place].unconfirmed.remove(at: index).unit, fate)

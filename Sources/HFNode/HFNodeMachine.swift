@@ -112,36 +112,39 @@ package struct HFNodeMachine: ~Copyable {
 
     func isBound(_ sap: UInt8) -> Bool { boundSAPs.contains(sap) }
 
-    package mutating func requestReceived(_ request: UnidataRequest, now: NIODeadline) {
+    package mutating func requestReceived(_ submitted: SubmittedUnit, now: NIODeadline) {
         lastNow = now
-        guard request.unit.readableBytes <= configuration.maximumUnit else {
-            actions.append(.rejected(request.id, .tooLarge))
+        let request = submitted.request
+        guard submitted.bytes <= configuration.maximumUnit else {
+            actions.append(.rejected(submitted.id, .largerThanMTU))
             return
         }
-        let sap = Int(request.sourceSAP)
+        let sap = Int(submitted.sourceSAP.number)
         // A client that goes on although it was told to stop may lose units without a word (§A.2.1.14).
         guard queuedBytes[sap] < 2 * configuration.queueBytes else {
             statistics.unitsWithoutRoom += 1
             return
         }
         guard request.destination != configuration.address else {
-            deliverLocally(request)
+            deliverLocally(submitted)
             return
         }
-        let isARQ = request.delivery.transmission == .arq
-        guard !(isARQ && request.destination.isGroup), let place = remote(for: request.destination) else {
-            actions.append(.rejected(request.id, .modeNotSpecified))
+        let isARQ = request.delivery.mode == .arq
+        let isNonARQ = request.delivery.mode == .nonARQ || request.delivery.mode == .nonARQWithErrors
+        guard isNonARQ || isARQ && !request.destination.isGroup, let place = remote(for: request.destination) else {
+            actions.append(.rejected(submitted.id, .transmissionModeNotSpecified))
             return
         }
         let hadWork = remotes.contains { $0.hasWork || $0.hasData }
-        let unit = outboundUnit(request, now: now)
-        queuedBytes[sap] += request.unit.readableBytes
-        if queuedBytes[sap] >= configuration.queueBytes, closedSAPs.insert(request.sourceSAP).inserted {
-            actions.append(.flowChanged(sap: request.sourceSAP, isOpen: false))
+        let unit = outboundUnit(submitted, now: now)
+        queuedBytes[sap] += submitted.bytes
+        if queuedBytes[sap] >= configuration.queueBytes, closedSAPs.insert(submitted.sourceSAP.number).inserted {
+            actions.append(.flowChanged(sap: submitted.sourceSAP.number, isOpen: false))
         }
-        switch request.delivery.transmission {
-        case .arq: remotes[place].queue.append(unit)
-        case .nonARQ(let retransmissions): enqueueNonARQ(unit, copies: 1 + max(0, min(15, retransmissions)), place)
+        if isARQ {
+            remotes[place].queue.append(unit)
+        } else {
+            enqueueNonARQ(unit, copies: 1 + Int(request.delivery.minimumRetransmissions), place)
         }
         if !hadWork, case .idle(let notBefore) = channel {
             channel = .idle(notBefore: max(notBefore, now + configuration.holdOff))
@@ -149,19 +152,21 @@ package struct HFNodeMachine: ~Copyable {
         transmitWhenAllowed(now: now)
     }
 
-    private mutating func outboundUnit(_ request: UnidataRequest, now: NIODeadline) -> OutboundUnit {
+    private mutating func outboundUnit(_ submitted: SubmittedUnit, now: NIODeadline) -> OutboundUnit {
         defer { nextNumber += 1 }
         let maximum = max(1, configuration.maximumTimeToLive)
-        let seconds = request.timeToLive <= 0 ? maximum : min(request.timeToLive, maximum)
+        let request = submitted.request
+        let life = 2 * Int(request.timeToLive.units)
+        let seconds = life == 0 ? maximum : min(life, maximum)
         let expires = now + .seconds(Int64(seconds))
         let data = SPDU.DataUnit(
             priority: request.priority,
-            saps: SPDU.SAPPair(source: request.sourceSAP, destination: request.destinationSAP),
+            saps: SPDU.SAPPair(source: submitted.sourceSAP.number, destination: request.destinationSAP.number),
             wantsClientConfirmation: request.delivery.confirmation == .client,
             timeToDie: configuration.sendsTimeToDie ? TimeToDie(seconds: greenwichSeconds(at: expires)) : nil,
-            unit: request.unit)
+            unit: request.uPDU)
         return OutboundUnit(
-            number: nextNumber, request: request, bytes: CPDU.data(SPDU.data(data).encoded()).encoded(),
+            number: nextNumber, submitted: submitted, bytes: CPDU.data(SPDU.data(data).encoded()).encoded(),
             priority: request.priority, isInOrder: request.delivery.isInOrder, expires: expires)
     }
 
@@ -169,19 +174,20 @@ package struct HFNodeMachine: ~Copyable {
         configuration.secondsAtZero + Int64(time.uptimeNanoseconds / 1_000_000_000)
     }
 
-    private mutating func deliverLocally(_ request: UnidataRequest) {
-        guard isBound(request.destinationSAP) else {
-            if request.delivery.confirmation != .none { actions.append(.rejected(request.id, .destinationNotBound)) }
+    private mutating func deliverLocally(_ submitted: SubmittedUnit) {
+        let request = submitted.request
+        guard isBound(request.destinationSAP.number) else {
+            if submitted.confirmation != .none { actions.append(.rejected(submitted.id, .destinationSAPNotBound)) }
             return
         }
         statistics.unitsDelivered += 1
         actions.append(
             .deliver(
                 UnidataIndication(
-                    destinationSAP: request.destinationSAP, destination: configuration.address,
-                    sourceSAP: request.sourceSAP, source: configuration.address, priority: request.priority,
-                    isARQ: request.delivery.transmission == .arq, unit: request.unit)))
-        if request.delivery.confirmation != .none { actions.append(.confirmed(request.id)) }
+                    priority: request.priority, destinationSAP: request.destinationSAP,
+                    destination: configuration.address, mode: request.delivery.mode, sourceSAP: submitted.sourceSAP,
+                    source: configuration.address, uPDU: request.uPDU)))
+        if submitted.confirmation != .none { actions.append(.confirmed(submitted.id)) }
     }
 
     private mutating func enqueueNonARQ(_ unit: OutboundUnit, copies: Int, _ place: Int) {
@@ -210,22 +216,22 @@ package struct HFNodeMachine: ~Copyable {
         case confirmed
         /// Sent; nobody wanted to know more.
         case done
-        case rejected(UnidataRejection)
+        case rejected(UnidataRejectedReason)
     }
 
     mutating func settle(_ unit: OutboundUnit, _ fate: Fate) {
-        guard let request = unit.request else { return }
-        let sap = Int(request.sourceSAP)
-        queuedBytes[sap] -= request.unit.readableBytes
-        if request.delivery.confirmation != .none {
+        guard let submitted = unit.submitted else { return }
+        let sap = Int(submitted.sourceSAP.number)
+        queuedBytes[sap] -= submitted.bytes
+        if submitted.confirmation != .none {
             switch fate {
-            case .confirmed: actions.append(.confirmed(request.id))
-            case .rejected(let reason): actions.append(.rejected(request.id, reason))
+            case .confirmed: actions.append(.confirmed(submitted.id))
+            case .rejected(let reason): actions.append(.rejected(submitted.id, reason))
             case .done: break
             }
         }
-        if queuedBytes[sap] <= configuration.queueBytes / 2, closedSAPs.remove(request.sourceSAP) != nil {
-            actions.append(.flowChanged(sap: request.sourceSAP, isOpen: true))
+        if queuedBytes[sap] <= configuration.queueBytes / 2, closedSAPs.remove(submitted.sourceSAP.number) != nil {
+            actions.append(.flowChanged(sap: submitted.sourceSAP.number, isOpen: true))
         }
     }
 
@@ -233,7 +239,7 @@ package struct HFNodeMachine: ~Copyable {
     mutating func unitCompleted(_ number: UInt64, _ place: Int, now: NIODeadline) {
         guard let unit = remotes[place].inFlight.removeValue(forKey: number) else { return }
         let isConfirmed = remotes[place].confirmedEarly.remove(number) != nil
-        guard unit.request?.delivery.confirmation == .client, !isConfirmed else {
+        guard unit.submitted?.confirmation == .client, !isConfirmed else {
             settle(unit, .confirmed)
             return
         }
@@ -245,7 +251,7 @@ package struct HFNodeMachine: ~Copyable {
     mutating func enqueue(_ unit: SPDU, _ place: Int, now: NIODeadline) {
         remotes[place].queue.append(
             OutboundUnit(
-                number: nextNumber, request: nil, bytes: CPDU.data(unit.encoded()).encoded(), priority: 15, isInOrder: true,
+                number: nextNumber, submitted: nil, bytes: CPDU.data(unit.encoded()).encoded(), priority: 15, isInOrder: true,
                 expires: now + configuration.clientConfirmationTime))
         nextNumber += 1
     }

@@ -30,7 +30,7 @@ package enum LinkMeasurement {
             while let event = pair.nextEvent() {
                 switch event {
                 case .node(.second, .deliver(let indication), _):
-                    delivered += Double(indication.unit.readableBytes - form.unitOverhead)
+                    delivered += Double(indication.uPDU.readableBytes - form.unitOverhead)
                     part = 0
                 case .received(.second, let element, _, _):
                     part += element.bytes.readableBytes - element.headerBytes - DPDU.segmentChecksumBytes
@@ -105,8 +105,10 @@ package enum LinkMeasurement {
         _ id: UInt64, _ size: Int, _ pair: inout HFNodePair<ClearBurstChannel>, now: NIODeadline
     ) {
         let request = UnidataRequest(
-            id: id, sourceSAP: sap, destinationSAP: sap, destination: second,
-            unit: ByteBuffer(repeating: UInt8(truncatingIfNeeded: id), count: size))
-        pair.withNode(.first, now: now) { $0.requestReceived(request, now: now) }
+            priority: 0, destinationSAP: SAP(low: sap), destination: second, delivery: ServiceType(.arq),
+            timeToLive: .unlimited, uPDU: ByteBuffer(repeating: UInt8(truncatingIfNeeded: id), count: size))
+        pair.withNode(.first, now: now) {
+            $0.requestReceived(SubmittedUnit(id: id, sourceSAP: SAP(low: sap), request), now: now)
+        }
     }
 }

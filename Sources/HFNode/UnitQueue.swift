@@ -6,7 +6,7 @@ struct OutboundUnit: Sendable {
     /// Names it in the node.
     let number: UInt64
     /// What the client asked for; nil for what the node itself has to say.
-    let request: UnidataRequest?
+    let submitted: SubmittedUnit?
     let bytes: ByteBuffer
     let priority: UInt8
     let isInOrder: Bool

@@ -69,25 +69,24 @@ extension ValidationRow {
 
     /// MIL-STD-188-110A main body: short and long interleaver.
     private static func lowRate(_ rate: Int, isLong: Bool = false) -> TransmissionTiming {
-        let block = TimeAmount.milliseconds(isLong ? 4800 : 600)
-        return TransmissionTiming(bitsPerSecond: rate, interleaver: block, preamble: block, tailBits: 176)
+        timing(.serialTone, rate, isLong ? .long : .short)
     }
 
-    /// STANAG 4539 at 9600 bit/s; a preamble of two AGC blocks.
+    /// STANAG 4539 at 9600 bit/s.
     private static func highRate(_ interleaver: Interleaver) -> TransmissionTiming {
-        TransmissionTiming(
-            bitsPerSecond: 9600, interleaver: .microseconds(interleaver.rawValue), preamble: .microseconds(273_400),
-            tailBits: 32)
+        timing(.stanag4539, 9_600, interleaver)
     }
 
-    private enum Interleaver: Int64 {
-        case veryShort = 358_800
-        case short = 1_076_300
-        case long = 4_305_000
-        case veryLong = 8_610_000
+    private static func timing(
+        _ family: WaveformFamily, _ rate: Int, _ interleaver: Interleaver
+    ) -> TransmissionTiming {
+        guard let waveform = Waveform(family, bitsPerSecond: rate, interleaver: interleaver) else {
+            preconditionFailure("a row with a mode that \(family.name) does not have")
+        }
+        return waveform.timing()
     }
 
-    /// MIL-STD-188-110D with the medium interleaver.
+    /// As MIL-STD-188-110D with the medium interleaver, at rates of our choice: only the window is looked at.
     private static func wideband(_ rate: Int) -> TransmissionTiming {
         TransmissionTiming(
             bitsPerSecond: rate, interleaver: .milliseconds(1920), preamble: .milliseconds(240), tailBits: 32)

@@ -46,7 +46,7 @@ package struct BulkMeasurement: Hashable, Sendable {
                 var unit = ByteBuffer(integer: count)
                 unit.writeRepeatingByte(UInt8(truncatingIfNeeded: count), count: max(0, size - 8))
                 client.offer(
-                    STANAG5066.UnidataRequest(
+                    UnidataRequest(
                         priority: 0, destinationSAP: .rcop, destination: destination, delivery: service,
                         timeToLive: .unlimited, uPDU: unit.getSlice(at: 0, length: size) ?? unit),
                     now: now)

@@ -23,7 +23,7 @@ package struct RadioNodes: ~Copyable {
     struct Submitted {
         let client: NodeConnection
         let bindNumber: UInt64
-        let request: STANAG5066.UnidataRequest
+        let request: UnidataRequest
     }
 
     package let link: RadioLink
@@ -232,7 +232,7 @@ package struct RadioNodes: ~Copyable {
         }
     }
 
-    private mutating func unitSubmitted(_ request: STANAG5066.UnidataRequest, isExpedited: Bool, _ client: NodeClient) {
+    private mutating func unitSubmitted(_ request: UnidataRequest, isExpedited: Bool, _ client: NodeClient) {
         guard !isExpedited, let bind = client.server.bind else {
             client.server.unitRejected(request, isExpedited: isExpedited, reason: .transmissionModeNotSpecified)
             return
@@ -241,11 +241,11 @@ package struct RadioNodes: ~Copyable {
         let id = nextUnit
         nextUnit += 1
         submitted[id] = Submitted(client: client.id, bindNumber: client.bindNumber, request: request)
-        let inner = HFNode.UnidataRequest(id: id, request, sourceSAP: bind.sap)
+        let unit = SubmittedUnit(id: id, sourceSAP: bind.sap, request)
         let time = now
         let hadNoRoom = pair.withNode(side, now: time) { node in
             let before = node.statistics.unitsWithoutRoom
-            node.requestReceived(inner, now: time)
+            node.requestReceived(unit, now: time)
             return node.statistics.unitsWithoutRoom > before
         }
         if hadNoRoom { statistics[side].unitsDropped += 1 } else { statistics[side].unitsTaken += 1 }
@@ -256,8 +256,7 @@ package struct RadioNodes: ~Copyable {
 
     // MARK: What nodes say
 
-    mutating func delivered(_ side: HFNodeSide, _ inner: HFNode.UnidataIndication) {
-        let indication = STANAG5066.UnidataIndication(inner)
+    mutating func delivered(_ side: HFNodeSide, _ indication: UnidataIndication) {
         statistics[side].unitsDelivered += 1
         statistics[side].bytesDelivered += indication.uPDU.readableBytes
         guard let client = client(side, sap: indication.destinationSAP) else { return }
@@ -266,14 +265,13 @@ package struct RadioNodes: ~Copyable {
     }
 
     /// - Parameter reason: nil for confirmed.
-    mutating func settled(_ side: HFNodeSide, _ id: UInt64, _ reason: UnidataRejection?) {
+    mutating func settled(_ side: HFNodeSide, _ id: UInt64, _ reason: UnidataRejectedReason?) {
         if reason == nil { statistics[side].unitsConfirmed += 1 } else { statistics[side].unitsRejected += 1 }
         guard let unit = submitted.removeValue(forKey: id), let client = clients[unit.client],
             client.bindNumber == unit.bindNumber
         else { return }
         if let reason {
-            client.server.unitRejected(
-                unit.request, isExpedited: false, reason: UnidataRejectedReason(rawValue: reason.rawValue))
+            client.server.unitRejected(unit.request, isExpedited: false, reason: reason)
         } else {
             client.server.unitConfirmed(unit.request, isExpedited: false)
         }

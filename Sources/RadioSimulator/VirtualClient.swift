@@ -32,7 +32,7 @@ package final class VirtualClient {
 
     /// Offers a U_PDU; ``VirtualRadio`` carries it when the call that led here is over, or at its next step.
     @discardableResult
-    package func offer(_ request: STANAG5066.UnidataRequest, now: NIODeadline) -> SISUnitID {
+    package func offer(_ request: UnidataRequest, now: NIODeadline) -> SISUnitID {
         let id = SISUnitID(nextUnit)
         nextUnit += 1
         machine.unitOffered(request, id: id, now: now)

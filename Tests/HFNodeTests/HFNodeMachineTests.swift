@@ -63,8 +63,8 @@ struct HFNodeMachineTests {
 
     @Test func `what is larger than the MTU is rejected at once`() {
         let run = PairRun(.short(1200), channel: ClearBurstChannel())
-        let number = run.send(.first, size: 2049, delivery: UnidataDelivery())
-        #expect(run.rejected[.first] == [number: .tooLarge])
+        let number = run.send(.first, size: 2049, delivery: ServiceType(.arq))
+        #expect(run.rejected[.first] == [number: .largerThanMTU])
         #expect(run.bursts.isEmpty)
     }
 
@@ -137,7 +137,7 @@ struct HFNodeMachineTests {
 
     @Test func `units without acknowledgement need no link and arrive once however often they are sent`() {
         let run = PairRun(.short(1200), channel: ClearBurstChannel())
-        let delivery = UnidataDelivery(transmission: .nonARQ(retransmissions: 2))
+        let delivery = ServiceType(.nonARQ, minimumRetransmissions: 2)
         let number = run.send(.first, size: 1000, delivery: delivery)
         let toAll = run.send(.first, size: 100, delivery: delivery, to: .broadcast)
         run.run(for: .minutes(2))
@@ -161,9 +161,10 @@ struct HFNodeMachineTests {
             case 2: node.burstEnded(now: now)
             case 3:
                 let request = UnidataRequest(
-                    id: UInt64(step), sourceSAP: 6, destinationSAP: 6, destination: Self.peer,
-                    delivery: .init(confirmation: .client), timeToLive: 200, unit: ByteBuffer(repeating: 1, count: 700))
-                node.requestReceived(request, now: now)
+                    priority: 0, destinationSAP: .rcop, destination: Self.peer,
+                    delivery: ServiceType(.arq, confirmation: .client), timeToLive: TimeToLive(.seconds(200)),
+                    uPDU: ByteBuffer(repeating: 1, count: 700))
+                node.requestReceived(SubmittedUnit(id: UInt64(step), sourceSAP: .rcop, request), now: now)
             case 4, 5:
                 var turns = 0
                 while let deadline = node.nextDeadline, deadline <= now, turns < 100 {

@@ -1,5 +1,6 @@
 import HFNode
 import NIOCore
+import STANAG5066
 import SeededRandom
 import Testing
 
@@ -22,13 +23,13 @@ struct HFNodePairTests {
 
     @Test func `a client confirmation crosses the air and comes back`() {
         let run = PairRun(.short(1200), channel: ClearBurstChannel())
-        let delivery = UnidataDelivery(confirmation: .client)
+        let delivery = ServiceType(.arq, confirmation: .client)
         let numbers = (0..<20).map { _ in run.send(.first, delivery: delivery) }
         let unbound = run.send(.first, delivery: delivery, sap: 9)
         run.run(for: .minutes(5))
         #expect(run.numbersArrived(.second) == numbers)
         #expect(run.confirmed[.first] == numbers)
-        #expect(run.rejected[.first] == [unbound: .destinationNotBound])
+        #expect(run.rejected[.first] == [unbound: .destinationSAPNotBound])
     }
 
     @Test func `a node that does not answer is called four times, then the units are rejected`() {

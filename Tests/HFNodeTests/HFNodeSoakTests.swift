@@ -1,5 +1,6 @@
 import HFNode
 import NIOCore
+import STANAG5066
 import SeededRandom
 import Testing
 
@@ -37,7 +38,7 @@ struct HFNodeSoakTests {
             for _ in 0..<Int.random(in: 0...3, using: &random) {
                 let side: HFNodeSide = Int.random(in: 0..<3, using: &random) == 0 ? .second : .first
                 let isClient = Int.random(in: 0..<4, using: &random) == 0
-                let delivery = UnidataDelivery(confirmation: isClient ? .client : .node)
+                let delivery = ServiceType(.arq, confirmation: isClient ? .client : .node)
                 sent[side]?.append(run.send(side, size: Int.random(in: 8...1200, using: &random), delivery: delivery))
             }
             run.run(for: .seconds(Int64.random(in: 0...90, using: &random)))

@@ -17,7 +17,7 @@ final class PairRun<Channel: BurstChannel> {
     /// Units that arrived at each side, by the number in their first eight bytes.
     var arrived: [HFNodeSide: [Arrival]] = [.first: [], .second: []]
     var confirmed: [HFNodeSide: [UInt64]] = [.first: [], .second: []]
-    var rejected: [HFNodeSide: [UInt64: UnidataRejection]] = [.first: [:], .second: [:]]
+    var rejected: [HFNodeSide: [UInt64: UnidataRejectedReason]] = [.first: [:], .second: [:]]
     var notes: [HFNodeSide: [HFNodeNote]] = [.first: [], .second: []]
     var flow: [HFNodeSide: [Bool]] = [.first: [], .second: []]
     var bursts: [(side: HFNodeSide, burst: Burst, at: NIODeadline)] = []
@@ -48,18 +48,19 @@ final class PairRun<Channel: BurstChannel> {
     /// Sends a unit of `size` bytes, eight or more.
     @discardableResult
     func send(
-        _ side: HFNodeSide, size: Int = 156, priority: UInt8 = 0, delivery: UnidataDelivery = .init(confirmation: .node),
-        timeToLive: Int = 0, to: NodeAddress? = nil, sap: UInt8 = 6, id: UInt64? = nil
+        _ side: HFNodeSide, size: Int = 156, priority: UInt8 = 0, delivery: ServiceType = .init(.arq, confirmation: .node),
+        timeToLive: Int64 = 0, to: NodeAddress? = nil, sap: UInt8 = 6, id: UInt64? = nil
     ) -> UInt64 {
         numbers += 1
         let number = id ?? numbers
         var unit = ByteBuffer(integer: number)
         unit.writeRepeatingByte(UInt8(truncatingIfNeeded: number &* 31), count: max(0, size - 8))
         let request = UnidataRequest(
-            id: number, sourceSAP: 6, destinationSAP: sap, destination: to ?? Self.addresses[side.other] ?? .broadcast,
-            priority: priority, delivery: delivery, timeToLive: timeToLive, unit: unit)
+            priority: priority, destinationSAP: SAP(low: sap), destination: to ?? Self.addresses[side.other] ?? .broadcast,
+            delivery: delivery, timeToLive: timeToLive == 0 ? .unlimited : TimeToLive(.seconds(timeToLive)), uPDU: unit)
+        let submitted = SubmittedUnit(id: number, sourceSAP: .rcop, request)
         let time = now
-        pair.withNode(side, now: time) { $0.requestReceived(request, now: time) }
+        pair.withNode(side, now: time) { $0.requestReceived(submitted, now: time) }
         drain()
         return number
     }
@@ -91,7 +92,7 @@ final class PairRun<Channel: BurstChannel> {
                 switch action {
                 case .transmit: break
                 case .deliver(let indication):
-                    let number = indication.unit.getInteger(at: indication.unit.readerIndex, as: UInt64.self) ?? 0
+                    let number = indication.uPDU.getInteger(at: indication.uPDU.readerIndex, as: UInt64.self) ?? 0
                     arrived[side]?.append(Arrival(unit: number, at: at, indication: indication))
                 case .confirmed(let id): confirmed[side]?.append(id)
                 case .rejected(let id, let reason): rejected[side]?[id] = reason

@@ -97,7 +97,7 @@ final class Conversation {
             var unit = ByteBuffer(integer: number)
             unit.writeRepeatingByte(UInt8(truncatingIfNeeded: number), count: unitBytes - 4)
             let id = client.offer(
-                STANAG5066.UnidataRequest(
+                UnidataRequest(
                     priority: 5, destinationSAP: .rcop, destination: destination,
                     delivery: ServiceType(.arq, confirmation: confirmation), timeToLive: TimeToLive(.hours(12)), uPDU: unit),
                 now: now)
