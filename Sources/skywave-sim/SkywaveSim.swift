@@ -2,8 +2,8 @@ import ArgumentParser
 
 /// `skywave-sim`: links, sites and their faults on a desk.
 @main
-struct SkywaveSim: ParsableCommand {
+struct SkywaveSim: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "skywave-sim", abstract: "Simulates sites, links and what goes wrong between them.",
-        subcommands: [Soak.self])
+        subcommands: [Soak.self, NodeCommand.self, ValidateCommand.self])
 }
