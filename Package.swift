@@ -89,13 +89,21 @@ let package = Package(
             name: "TrafficMeasurement", dependencies: ["XMPP", "TrafficRecording", "Profiles", "Outbox", "PresenceCache", "Blocks", "BridgeCore", nioCore]),
         .target(name: "LinkCatalogue", dependencies: ["HFNode", "STANAG5066", "ConfigurationText", nioCore]),
         .target(
-            name: "RadioSimulator", dependencies: ["LinkCatalogue", "HFNode", "STANAG5066", nioCore, deque]),
+            name: "RadioSimulator", dependencies: ["LinkCatalogue", "HFNode", "STANAG5066", "SeededRandom", nioCore, deque]),
         .target(
             name: "LinkSimulator",
             dependencies: [
                 "XMPP", "SeededRandom", "ServerStreams", "Outbox", "PresenceCache", "Blocks", "BridgeCore", nioCore, deque,
             ]),
-        .executableTarget(name: "skywave-sim", dependencies: ["LinkSimulator", arguments]),
+        .target(
+            name: "HFNodeServer",
+            dependencies: ["RadioSimulator", "LinkCatalogue", "HFNode", "STANAG5066", nioCore, nioPosix]),
+        .executableTarget(
+            name: "skywave-sim",
+            dependencies: [
+                "LinkSimulator", "HFNodeServer", "RadioSimulator", "LinkCatalogue", "HFNode", "STANAG5066",
+                "ConfigurationText", nioCore, arguments, unixSignals,
+            ]),
         .executableTarget(
             name: "skywave",
             dependencies: [
@@ -141,7 +149,8 @@ let package = Package(
         .testTarget(
             name: "BridgeCoreTests",
             dependencies: [
-                "BridgeCore", "Profiles", "ServerStreams", "Outbox", "Blocks", "LocalAnswers", "XMPP", "TestSupport",
+                "BridgeCore", "Profiles", "ServerStreams", "Outbox", "Blocks", "LocalAnswers", "XMPP", "TestSupport", "STANAG5066", "HFNode",
+                "LinkCatalogue", "RadioSimulator",
                 nioCore,
             ]),
         .testTarget(
@@ -158,6 +167,9 @@ let package = Package(
         .testTarget(
             name: "RadioSimulatorTests",
             dependencies: ["RadioSimulator", "LinkCatalogue", "HFNode", "STANAG5066", nioCore]),
+        .testTarget(
+            name: "HFNodeServerTests",
+            dependencies: ["HFNodeServer", "RadioSimulator", "LinkCatalogue", "HFNode", "STANAG5066", nioCore, nioPosix]),
         .testTarget(name: "TLSTests", dependencies: ["TLS", "XMPP", "TestSupport", nioCore, nioPosix, nioEmbedded]),
         .testTarget(
             name: "TransportsTests",

@@ -1,6 +1,6 @@
 package import HFNode
 package import NIOCore
-package import STANAG5066
+import STANAG5066
 
 /// Writes what passes a pair of nodes as a pcapng file that Wireshark opens: the D_PDUs of each node on an interface of its own, of
 /// the link type for STANAG 5066 D_PDUs (237), and the connections of clients as TCP with port 5066 on a third one (101).

@@ -20,9 +20,12 @@ struct RadioLinkTests {
         for side in HFNodeSide.allCases { pair.withNode(side, now: now) { $0.clientBound(sap: 6) } }
         for id in 1...UInt64(units) {
             let request = UnidataRequest(
-                id: id, sourceSAP: 6, destinationSAP: 6, destination: addresses[1],
-                delivery: UnidataDelivery(confirmation: .node), unit: ByteBuffer(repeating: 7, count: 150))
-            pair.withNode(.first, now: now) { $0.requestReceived(request, now: now) }
+                priority: 6, destinationSAP: .rcop, destination: addresses[1],
+                delivery: ServiceType(.arq, confirmation: .node), timeToLive: .unlimited,
+                uPDU: ByteBuffer(repeating: 7, count: 150))
+            pair.withNode(.first, now: now) { node in
+                node.requestReceived(SubmittedUnit(id: id, sourceSAP: .rcop, request), now: now)
+            }
         }
         var arrived = 0
         while let next = pair.nextDeadline, next <= end {
