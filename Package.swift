@@ -149,7 +149,8 @@ let package = Package(
         .testTarget(
             name: "BridgeCoreTests",
             dependencies: [
-                "BridgeCore", "Profiles", "ServerStreams", "Outbox", "Blocks", "LocalAnswers", "XMPP", "TestSupport", "STANAG5066", "HFNode",
+                "BridgeCore", "Profiles", "ServerStreams", "Outbox", "Blocks", "LocalAnswers", "PresenceCache", "XMPP", "TestSupport",
+                "STANAG5066", "HFNode",
                 "LinkCatalogue", "RadioSimulator",
                 nioCore,
             ]),

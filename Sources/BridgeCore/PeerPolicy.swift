@@ -64,6 +64,8 @@ package struct PeerPolicy: Sendable {
 
     /// Whether presence that is worth something only while it is fresh is recorded in the journal.
     package var journalsPresence = false
+    /// Whether a link that is up leads to the peer. The bind to a radio's node does not: there the peer has to be heard.
+    package var isReachedWhenUp = true
     /// Priorities of the classes, and what counts as urgent.
     package var classes = OutboxClasses()
     /// Stanzas that the local side may have at a time before the local server is responsible for them.

@@ -15,7 +15,7 @@ extension PeerStateMachine {
         hasAskedForLink = false
         counters.restartViolations(now: now)
         rooms.linkConnected(now: now)
-        presence.linkCameUp(now: now)
+        if policy.isReachedWhenUp || !speaksBlocks { presence.linkCameUp(now: now) }
         // In dialect xep nobody says that he started anew.
         if !speaksBlocks { presence.peerRestarted(now: now) }
         drawPresence(now: now)

@@ -74,6 +74,10 @@ extension PeerStateMachine {
     /// The peer's first block of a connection was read.
     mutating func peerRecognised(_ remark: String?, now: NIODeadline) {
         peerRemark = remark
+        if !policy.isReachedWhenUp {
+            presence.linkCameUp(now: now)
+            drawPresence(now: now)
+        }
         guard session.peerProcess != peerProcess else { return }
         peerProcess = session.peerProcess
         if policy.cachesPresence { presence.peerRestarted(now: now) }

@@ -20,6 +20,7 @@ final class RadioPair {
     /// When each stanza that arrived did so, by side where it did.
     private(set) var arrivals: [[(id: String, at: NIODeadline)]] = [[], []]
     private var counted = [0, 0]
+    private var failed = [0, 0]
     private(set) var blocks = [0, 0]
     private(set) var blockBytes = [0, 0]
     private(set) var downs = 0
@@ -36,6 +37,7 @@ final class RadioPair {
             policy.linkSession.acknowledgementDelay = .seconds(20)
             policy.linkSession.windowText = 4 << 20
             policy.linkSession.level = 9
+            policy.isReachedWhenUp = false
             change(&policy)
             return policy
         }
@@ -112,6 +114,11 @@ final class RadioPair {
                     let token = nextToken
                     nextToken += 1
                     radio.offer(HFNodeSide.allCases[side], block, token: token)
+                    isBusy = true
+                }
+                if peer.failures.count > failed[side] {
+                    failed[side] = peer.failures.count
+                    radio.peerFailed(HFNodeSide.allCases[side])
                     isBusy = true
                 }
                 for stanza in peer.delivered[counted[side]...] { arrivals[side].append((stanza.id ?? "", now)) }

@@ -1,6 +1,7 @@
 import BridgeCore
 import HFNode
 import NIOCore
+import PresenceCache
 import RadioSimulator
 import TestSupport
 import Testing
@@ -74,6 +75,27 @@ import XMPP
         pair.run(for: .hours(4)) { pair.received(0).count == 40 && pair.received(1).count == 40 }
         #expect(pair.received(1) == sent[0])
         #expect(pair.received(0) == sent[1])
+    }
+
+    @Test func `who is behind a radio that is silent for long is shown as gone until he is heard again`() throws {
+        let pair = RadioPair(try RadioPair.link("hf-lab-1200S"), seed: 15) {
+            $0.cachesPresence = true
+            $0.presence.unavailableAfter = .minutes(5)
+        }
+        func shown() -> [StanzaType] { pair.peers[0].delivered.filter { $0.kind == .presence }.map(\.type) }
+        pair.send(1, try stanza("<presence from='juliet@shore.example/j' to='romeo@ship.example'><show>away</show></presence>"))
+        pair.run(for: .minutes(5)) { !shown().isEmpty }
+        #expect(shown() == [.absent])
+        pair.radio.act { nodes, now in nodes.linkCut(true, now: now) }
+        pair.send(0, try message(0, 1))
+        pair.run(for: .hours(5))
+        // The node takes the bridge back again and again; that says nothing of the peer.
+        #expect(pair.downs > 1)
+        #expect(shown() == [.absent, .unavailable])
+        pair.radio.act { nodes, now in nodes.linkCut(false, now: now) }
+        pair.run(for: .hours(2)) { shown().count > 2 && pair.received(1).count == 1 }
+        #expect(shown() == [.absent, .unavailable, .absent])
+        #expect(pair.received(1) == ["0-1"])
     }
 
     @Test func `what waits while the radio works on something leaves in one block`() throws {

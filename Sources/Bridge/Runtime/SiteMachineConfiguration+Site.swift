@@ -104,6 +104,7 @@ extension PeerPolicy {
     /// may lose what it confirmed.
     private mutating func takeNode(_ deadAfter: TimeAmount) {
         if case .time = hold { hold = .turn }
+        isReachedWhenUp = false
         linkSession.repeatAfter = .nanoseconds(deadAfter.nanoseconds / 2)
         linkSession.acknowledgementDelay = .seconds(20)
         linkSession.windowText = 4 << 20
