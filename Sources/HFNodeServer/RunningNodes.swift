@@ -1,3 +1,4 @@
+import Glibc
 import HFNode
 package import LinkCatalogue
 package import NIOCore
@@ -67,9 +68,10 @@ package final class RunningNodes: Sendable {
                 addresses.append(address)
             } catch {
                 try? await eventLoop.flatSubmit { server.value.stop() }.get()
+                let reason = (error as? IOError).map { unsafe String(cString: strerror($0.errnoCode)) } ?? "\(error)"
                 throw Failure(
-                    description: "cannot listen at \(place.host):\(place.port): \(error); choose a free port and an address "
-                        + "of this machine")
+                    description: "cannot listen at \(place.host):\(place.port): \(reason); choose a free port and an "
+                        + "address of this machine")
             }
         }
         return RunningNodes(server, eventLoop: eventLoop, addresses: addresses, settings: settings)

@@ -61,9 +61,9 @@ struct NodeCommand: AsyncParsableCommand {
                 if !isQuiet, let line = printer.line(event, time) { Self.say(line) }
             }
         } catch let error as RunningNodes.Failure {
-            throw ValidationError(error.description)
+            throw Self.failure(error)
         } catch let error as CaptureFile.Failure {
-            throw ValidationError(error.description)
+            throw Self.failure(error)
         }
         Self.say("link \(settings.link.name): \(settings.link.summary)")
         for side in HFNodeSide.allCases {
@@ -76,11 +76,14 @@ struct NodeCommand: AsyncParsableCommand {
         let (statistics, time) = try await nodes.statistics()
         let failure = try await nodes.stop()
         Self.say(printer.summary(statistics, time, settings.link))
-        if let failure {
-            FileHandle.standardError.write(Data("\(failure)\n".utf8))
-            throw ExitCode.failure
-        }
+        if let failure { throw Self.failure(failure) }
         if !isSuccess { throw ExitCode.failure }
+    }
+
+    /// Says what is wrong; not the fault of the command line.
+    private static func failure(_ error: some CustomStringConvertible) -> ExitCode {
+        FileHandle.standardError.write(Data("skywave-sim: \(error)\n".utf8))
+        return .failure
     }
 
     /// At once, also through a pipe.
@@ -116,7 +119,7 @@ struct NodeCommand: AsyncParsableCommand {
         do {
             link = try LinkFiles().link(self.link)
         } catch {
-            throw ValidationError(error.description)
+            throw Self.failure(error.description)
         }
         var settings = RunningNodes.Settings(link: link)
         settings.seed = seed

@@ -40,6 +40,16 @@ struct RunningNodesTests {
         #expect(bytes.count > 3 * statistics.first.bytesDelivered)
     }
 
+    @Test func `a self test over a link that is cut fails, and says what is missing`() async throws {
+        let nodes = try await RunningNodes.start(try Self.settings("hf-lab-1200S", speed: 10_000))
+        try await nodes.act { $0.linkCut(true, now: $1) }
+        let result = try await nodes.runSelfTest(units: 3, limit: .minutes(30))
+        try await nodes.stop()
+        #expect(!result.isSuccess)
+        #expect(result.outcomes.map(\.arrived) == [0, 0])
+        #expect(result.outcomes.map(\.confirmed) == [0, 0])
+    }
+
     /// What a client reads until the connection ends.
     private static func answers(to bytes: ByteBuffer, at address: SocketAddress) async throws -> [UInt8] {
         let client = try await ClientBootstrap(group: MultiThreadedEventLoopGroup.singleton)
