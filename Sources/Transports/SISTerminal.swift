@@ -65,6 +65,8 @@ package final class SISTerminal {
         case .write(let id, let primitive): socket.write(id, primitive)
         case .close(let id), .drop(let id): socket.close(id)
         case .bound(let mtu): onEvent(.bound(mtu: mtu))
+        // We have left, and know.
+        case .unbound(.stopped): break
         case .unbound(let trouble): onEvent(.unbound("\(trouble)"))
         case .ended(let id, let end): onEvent(.ended(id, end))
         case .deliver(let indication): onEvent(.delivered(indication))
