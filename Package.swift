@@ -167,7 +167,7 @@ let package = Package(
             dependencies: ["LinkCatalogue", "HFNode", "STANAG5066", "ConfigurationText", nioCore]),
         .testTarget(
             name: "RadioSimulatorTests",
-            dependencies: ["RadioSimulator", "LinkCatalogue", "HFNode", "STANAG5066", nioCore]),
+            dependencies: ["RadioSimulator", "LinkCatalogue", "HFNode", "STANAG5066", "SeededRandom", nioCore]),
         .testTarget(
             name: "HFNodeServerTests",
             dependencies: ["HFNodeServer", "RadioSimulator", "LinkCatalogue", "HFNode", "STANAG5066", nioCore, nioPosix]),

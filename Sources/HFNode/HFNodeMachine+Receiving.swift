@@ -161,14 +161,18 @@ extension HFNodeMachine {
         remotes[place].link.dataExchanged(now: now)
         if reset.isAcknowledgement, let pending = remotes[place].pendingReset, pending.identifier == reset.identifier {
             remotes[place].pendingReset = nil
+            remotes[place].isInStep = true
             noteAwaited(from: place) { $0.isAnswered = true }
             restartWindows(place)
             actions.append(.noted(.windowsReset(remotes[place].address)))
         }
+        // Both sides reset at once, and ours was not heard: what was heard instead is no answer to it.
+        if remotes[place].pendingReset != nil { remotes[place].isResetDue = true }
         guard reset.isFull || reset.commandsReceiveReset || reset.requestsTransmitReset else { return }
         if remotes[place].obeyedReset != reset.identifier {
             remotes[place].obeyedReset = reset.identifier
             if reset.isFull {
+                remotes[place].isInStep = true
                 restartWindows(place)
                 actions.append(.noted(.windowsReset(remotes[place].address)))
             } else if reset.commandsReceiveReset {
@@ -183,12 +187,13 @@ extension HFNodeMachine {
     }
 
     /// The windows do not agree (§C.6.3): both sides have to begin anew.
-    private mutating func beginReset(_ place: Int) {
+    mutating func beginReset(_ place: Int) {
         guard remotes[place].pendingReset == nil else { return }
         var reset = DPDU.WindowReset(identifier: remotes[place].nextReset)
         remotes[place].nextReset &+= 1
         reset.isFull = true
         remotes[place].pendingReset = reset
+        remotes[place].isInStep = false
         remotes[place].isResetDue = true
         remotes[place].owesAcknowledgement = false
     }

@@ -134,7 +134,14 @@ extension HFNodeMachine {
                 remotes[place].owedResets = []
                 remotes[place].owedWarning = nil
                 actions.append(.noted(.linkMade(address, asCaller: asCaller)))
-                if configuration.lossPolicy == .reject { restartWindows(place) }
+                switch configuration.lossPolicy {
+                case .reject: restartWindows(place)
+                case .keep where !remotes[place].isInStep && configuration.link.isUsed:
+                    // The other side may go on where an earlier life of this node was, and would take our first frames for the rest
+                    // of its last.
+                    beginReset(place)
+                case .keep: break
+                }
             case .failed(let end):
                 actions.append(.noted(.callFailed(address, end)))
                 remotes[place].callNotBefore = now + configuration.callPause

@@ -72,13 +72,14 @@ extension HFNodeMachine {
         var purpose = Purpose.nothing
         addManagement(&builder, place)
         if addResets(&builder, place) { purpose = .reset }
+        // Before the data: an answer to a call that found no room behind them would never come, and data are nothing to a caller.
+        if addLinkUnits(&builder, place), remotes[place].link.awaitsAnswer { purpose = .link }
         if remotes[place].link.isUp, remotes[place].pendingReset == nil {
             remotes[place].sender.burstBegan()
             addFrames(&builder, place)
             if builder.hasData { purpose = .data }
         }
         addNonARQ(&builder, place)
-        if addLinkUnits(&builder, place), remotes[place].link.awaitsAnswer { purpose = .link }
         if let warning = remotes[place].owedWarning, builder.add(.warning(warning)) { remotes[place].owedWarning = nil }
         guard !builder.isEmpty else { return nil }
         let sender = remotes[place].sender

@@ -50,6 +50,9 @@ struct RemoteNode: Sendable {
     /// The last one that was obeyed.
     var obeyedReset: UInt8?
 
+    /// Both sides have begun their windows together, and nothing has spoken against it since.
+    var isInStep = false
+
     // MARK: State of the exchange
     /// Answers that did not come, in a row, and nothing else was heard.
     var misses = 0

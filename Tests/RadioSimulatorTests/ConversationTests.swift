@@ -13,8 +13,12 @@ struct ConversationTests {
         for side in HFNodeSide.allCases { talk.send(side, 1...40) }
         talk.radio.run(for: .hours(6)) { talk.isQuiet }
         for side in HFNodeSide.allCases {
-            #expect(talk[side].received == Array(1...40))
             #expect(talk[side].confirmed == Set(1...40))
+            // What a lost link gave back may have arrived all the same, and its client sends it again.
+            var seen: Set<UInt32> = []
+            #expect(talk[side].received.filter { seen.insert($0).inserted } == Array(1...40))
+            #expect(talk[side].received.count <= 40 + talk[side.other].rejected)
+            if name == "hf-lab-1200S" { #expect(talk[side.other].rejected == 0) }
         }
     }
 
