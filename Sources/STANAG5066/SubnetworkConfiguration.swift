@@ -30,6 +30,9 @@ package struct SubnetworkPeerConfiguration: Equatable, Sendable {
     package var repetition: RCOPSenderConfiguration.Repetition
     /// By class; the owner says with each unit which of them it is.
     package var services: [UnitService]
+    /// The node is asked to keep the link to this peer up at all times (a hard link of type 0). Of one peer at most: a node has one
+    /// such link.
+    package var reservesLink = false
 
     package init(
         name: String, node: NodeAddress, sap: SAP, application: RCOPApplication, framing: RCOPFraming,

@@ -93,6 +93,9 @@ package struct SubnetworkStateMachine: ~Copyable {
 
     package mutating func started(now: NIODeadline) {
         client.peersChanged(Set(peers.map(\.configuration.node)))
+        if let reserved = peers.first(where: { $0.configuration.reservesLink }) {
+            client.reservationRequested(of: reserved.configuration.node, priority: 0, now: now)
+        }
         client.started(now: now)
         drive(now: now)
     }

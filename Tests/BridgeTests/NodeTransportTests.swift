@@ -67,6 +67,7 @@ import Testing
                     address-alignment = "left"
                     in-node = "16KiB"
                     keep-alive = "5m"
+                    reserve-link = true
                     dead-after = "3h"
                     [peer.transport.class.normal]
                     connection = 4
@@ -81,7 +82,7 @@ import Testing
         #expect(node.sap == SAP(2) && node.remoteSAP == SAP(3) && node.rank == 4)
         #expect(node.remote == NodeAddress("5.0.0.9") && node.alignment == .left)
         #expect(node.application == RCOPApplication(rawValue: 0x9000))
-        #expect(node.bytesInNode == 16 << 10 && node.keepAlive == .minutes(5))
+        #expect(node.bytesInNode == 16 << 10 && node.keepAlive == .minutes(5) && node.reservesLink)
         #expect(node.normal == .init(connection: 4, priority: 7, confirmation: .client, lifetime: .hours(2)))
         #expect(node.urgent.connection == 5 && node.urgent.priority == 12)
     }

@@ -36,6 +36,8 @@ final class SubnetworkPair {
         var readies: [Bool] = []
         var idles = 0
         var strangers = 0
+        /// Nodes to which the own node was asked to keep a link up.
+        var reserved: [NodeAddress] = []
         var largestInNode = 0
 
         init(_ machine: consuming SubnetworkStateMachine) { self.machine = machine }
@@ -53,7 +55,7 @@ final class SubnetworkPair {
 
     init(
         seed: UInt64, framing: RCOPFraming = .delimited, repetition: RCOPSenderConfiguration.Repetition = .segment,
-        bytesInNode: Int = 4_096
+        bytesInNode: Int = 4_096, reservesLink: Bool = false
     ) {
         random = SeededGenerator(seed: seed)
         addresses = [Self.address(0), Self.address(1)]
@@ -67,14 +69,11 @@ final class SubnetworkPair {
                 UnitService(
                     connection: connection, priority: priority, confirmation: .node, timeToLive: TimeToLive(.minutes(1)))
             }
-            return Side(
-                SubnetworkStateMachine(
-                    client,
-                    peers: [
-                        SubnetworkPeerConfiguration(
-                            name: "far", node: Self.address(1 - side), sap: .rcop, application: .skywave, framing: framing,
-                            repetition: repetition, services: services)
-                    ], seed: seed &+ UInt64(side)))
+            var peer = SubnetworkPeerConfiguration(
+                name: "far", node: Self.address(1 - side), sap: .rcop, application: .skywave, framing: framing,
+                repetition: repetition, services: services)
+            peer.reservesLink = reservesLink && side == 0
+            return Side(SubnetworkStateMachine(client, peers: [peer], seed: seed &+ UInt64(side)))
         }
         for side in 0..<2 {
             sides[side].machine.started(now: now)
@@ -176,7 +175,8 @@ final class SubnetworkPair {
                 place.held.append(request)
                 place.largestInNode = max(place.largestInNode, place.held.reduce(0) { $0 + $1.uPDU.readableBytes })
             case .unbound: place.held = []
-            case .close, .hardLinkRequested, .hardLinkTerminated, .hardLinkAccepted, .hardLinkRefused, .managementMessage:
+            case .hardLinkRequested(let link): place.reserved.append(link.remoteNode)
+            case .close, .hardLinkTerminated, .hardLinkAccepted, .hardLinkRefused, .managementMessage:
                 break
             }
         }

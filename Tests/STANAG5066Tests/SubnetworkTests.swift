@@ -66,6 +66,14 @@ import Testing
         #expect(pair.sides[1].receivedBytes == [unit(2, 50)])
     }
 
+    @Test func `a link is reserved where that is wanted, in every bind`() {
+        let pair = SubnetworkPair(seed: 8, reservesLink: true)
+        #expect(pair.sides[0].reserved == [SubnetworkPair.address(1)] && pair.sides[1].reserved.isEmpty)
+        pair.restart(0)
+        pair.turns(90)
+        #expect(pair.sides[0].reserved.count == 2)
+    }
+
     @Test func `what a strange node sends is nobody's`() {
         let pair = SubnetworkPair(seed: 5)
         pair.deliverFromStranger(to: 0)

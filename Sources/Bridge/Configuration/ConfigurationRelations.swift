@@ -26,6 +26,11 @@ enum ConfigurationRelations {
                         path.key("remote"), value: "\"\(node.remote)\"", "\(place) is reached there as well",
                         allowed: "another address, remote-sap or sap")
                 }
+                if first.reservesLink, node.reservesLink {
+                    reader.report(
+                        path.key("reserve-link"), "\(place) has the node's one reserved link",
+                        allowed: "reserve-link for one peer behind a service access point")
+                }
                 for (key, isEqual) in [
                     ("rank", first.rank == node.rank), ("address-alignment", first.alignment == node.alignment),
                     ("keep-alive", first.keepAlive == node.keepAlive),

@@ -48,6 +48,9 @@ package struct NodeTransportConfiguration: Equatable, Sendable {
     /// `keep-alive`: the node is asked whether it lives when it has said nothing for so long, 2m…24h. Default: only when it owes
     /// an answer.
     package var keepAlive: TimeAmount?
+    /// `reserve-link`: the node is asked to keep the link to the peer up at all times (a hard link, STANAG 5066 §A.2.1.18), which
+    /// saves the call before the first message and occupies the frequency. For one peer of a bind at most. Default: false.
+    package var reservesLink: Bool
     /// `[peer.transport.class]`.
     package var normal: Class
     package var urgent: Class

@@ -19,6 +19,7 @@ enum NodeTransportReading {
             table.choice("address-alignment", [("right", NodeAddress.Alignment.right), ("left", .left)]) ?? .right
         let bytesInNode = table.size("in-node", in: 4_096...(4 << 20)) ?? 256 << 10
         let keepAlive = table.duration("keep-alive", in: .seconds(120) ... .hours(24))
+        let reservesLink = table.boolean("reserve-link") ?? false
         let classes = table.table("class")
         let confirmation = dialect == .xep ? DeliveryConfirmation.client : .node
         let normal = unitClass(
@@ -41,8 +42,8 @@ enum NodeTransportReading {
         guard let node, let remote else { return nil }
         return NodeTransportConfiguration(
             node: node, sap: sap, remote: remote, remoteSAP: remoteSAP, rank: rank, application: application,
-            alignment: alignment, bytesInNode: bytesInNode, keepAlive: keepAlive, normal: normal, urgent: urgent,
-            presence: presence)
+            alignment: alignment, bytesInNode: bytesInNode, keepAlive: keepAlive, reservesLink: reservesLink,
+            normal: normal, urgent: urgent, presence: presence)
     }
 
     private static func address(_ table: TableReader) -> NodeAddress? {

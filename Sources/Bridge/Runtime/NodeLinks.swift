@@ -65,9 +65,11 @@ struct NodeLinks {
                 confirmation: unitClass.confirmation, timeToLive: TimeToLive(unitClass.lifetime))
         }
         let isXEP = peer.dialect == .xep
-        return SubnetworkPeerConfiguration(
+        var subnetwork = SubnetworkPeerConfiguration(
             name: peer.name, node: node.remote, sap: node.remoteSAP, application: node.application,
             framing: isXEP ? .stanzas : .delimited, repetition: isXEP ? .unit : .segment,
             services: isXEP ? services : Array(services.prefix(2)))
+        subnetwork.reservesLink = node.reservesLink
+        return subnetwork
     }
 }
