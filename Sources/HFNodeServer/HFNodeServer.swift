@@ -3,8 +3,8 @@ package import NIOCore
 import NIOPosix
 package import RadioSimulator
 
-/// Two nodes behind TCP ports, in real time or a multiple of it: what ``RadioNodes`` want is carried out, nothing is decided here.
-/// Lives on its event loop.
+/// Two nodes behind TCP ports, in real time or a multiple of it: what ``RadioNodes`` want is carried out, nothing is
+/// decided here. Lives on its event loop.
 package final class HFNodeServer {
     private var nodes: RadioNodes
     package let clock: SimulatedClock

@@ -3,8 +3,8 @@ package import LinkCatalogue
 package import NIOCore
 package import STANAG5066
 
-/// What a pair of nodes carries for a client that always has something to send, as raw U_PDUs over the subnetwork interface:
-/// the measure for whoever puts something more clever on top.
+/// What a pair of nodes carries for a client that always has something to send, as raw U_PDUs over the subnetwork
+/// interface: the measure for whoever puts something more clever on top.
 package struct BulkMeasurement: Hashable, Sendable {
     /// Bytes of U_PDUs that the far client was given while it was measured.
     package let bytes: Int

@@ -2,11 +2,12 @@ package import HFNode
 package import NIOCore
 import STANAG5066
 
-/// Writes what passes a pair of nodes as a pcapng file that Wireshark opens: the D_PDUs of each node on an interface of its own, of
-/// the link type for STANAG 5066 D_PDUs (237), and the connections of clients as TCP with port 5066 on a third one (101).
+/// Writes what passes a pair of nodes as a pcapng file that Wireshark opens: the D_PDUs of each node on an interface of
+/// its own, of the link type for STANAG 5066 D_PDUs (237), and the connections of clients as TCP with port 5066 on a
+/// third one (101).
 ///
-/// The addresses, ports and numbers of the TCP segments are made up, as if nothing was lost on that side. Bytes come out in the
-/// order in which they are to stand in the file; ``header`` first.
+/// The addresses, ports and numbers of the TCP segments are made up, as if nothing was lost on that side. Bytes come
+/// out in the order in which they are to stand in the file; ``header`` first.
 package struct LinkCapture: Sendable {
     /// One direction of a connection.
     private struct Stream {
@@ -80,8 +81,8 @@ package struct LinkCapture: Sendable {
         return bytes
     }
 
-    /// The D_PDUs of a burst that begins at `start`, each at the time at which its first bit is sent. They come out with what is
-    /// later, or at the end.
+    /// The D_PDUs of a burst that begins at `start`, each at the time at which its first bit is sent. They come out
+    /// with what is later, or at the end.
     package mutating func transmitted(_ side: HFNodeSide, _ burst: Burst, at start: NIODeadline) -> ByteBuffer {
         let bytes = takeComing(until: start)
         for element in burst.elements {

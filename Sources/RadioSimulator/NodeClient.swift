@@ -26,7 +26,8 @@ final class NodeClient {
         input.writeImmutableBuffer(bytes)
     }
 
-    /// The next whole primitive; so the node can stop between two. What is none, or no more than a part, is left to the decoder.
+    /// The next whole primitive; so the node can stop between two. What is none, or no more than a part, is left to the
+    /// decoder.
     func nextBytes() -> ByteBuffer? {
         guard input.readableBytes > 0 else { return nil }
         let start = input.readerIndex

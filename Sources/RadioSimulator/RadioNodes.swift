@@ -4,11 +4,13 @@ package import LinkCatalogue
 package import NIOCore
 package import STANAG5066
 
-/// Two STANAG 5066 nodes on a modelled radio link, as their clients see them: bytes of connections in, bytes of connections out.
+/// Two STANAG 5066 nodes on a modelled radio link, as their clients see them: bytes of connections in, bytes of
+/// connections out.
 ///
-/// Time passes as the owner says: virtual time in a simulation, a clock behind sockets. He calls ``deadlineReached(now:)`` at
-/// ``nextDeadline``, and draws ``nextAction()`` after that and after everything else that he does here. What is said at a time
-/// comes after what was due before it, so a run depends on nothing but the link, the seed and the inputs.
+/// Time passes as the owner says: virtual time in a simulation, a clock behind sockets. He calls
+/// ``deadlineReached(now:)`` at ``nextDeadline``, and draws ``nextAction()`` after that and after everything else that
+/// he does here. What is said at a time comes after what was due before it, so a run depends on nothing but the link,
+/// the seed and the inputs.
 ///
 /// ```
 /// client ⇄ SISServerStateMachine ⇄ ┌──────────────── HFNodePair ────────────────┐ ⇄ SISServerStateMachine ⇄ client
@@ -16,8 +18,8 @@ package import STANAG5066
 ///                                  └──── RateControl ─────────── RateControl ────┘
 /// ```
 ///
-/// A SAP belongs to one connection at a time. Hard links and expedited data are refused; soft links are made by the nodes as units
-/// come.
+/// A SAP belongs to one connection at a time. Hard links and expedited data are refused; soft links are made by the
+/// nodes as units come.
 package struct RadioNodes: ~Copyable {
     /// A unit on its way whose client wants to hear of it.
     struct Submitted {

@@ -79,8 +79,8 @@ package struct RadioNodesStatistics: Equatable, Sendable {
         return ended - began
     }
 
-    /// The bits of U_PDUs that arrived, by what a modem at this rate could have carried from the first transmission to the end of
-    /// the last; 0 to 1.
+    /// The bits of U_PDUs that arrived, by what a modem at this rate could have carried from the first transmission to
+    /// the end of the last; 0 to 1.
     package func utilisation(bitsPerSecond: Int) -> Double {
         let seconds = Double(duration.nanoseconds) / 1_000_000_000
         guard seconds > 0 else { return 0 }

@@ -11,8 +11,9 @@ package protocol SampleClient: AnyObject {
 
 extension VirtualClient: SampleClient {}
 
-/// Two clients that send each other numbered U_PDUs of seeded lengths, some with the confirmation of the node, some with that of the
-/// client, and look at what arrives. What is rejected or lost is sent again, as something reliable on top would do.
+/// Two clients that send each other numbered U_PDUs of seeded lengths, some with the confirmation of the node, some
+/// with that of the client, and look at what arrives. What is rejected or lost is sent again, as something reliable on
+/// top would do.
 package final class SampleExchange {
     package struct Outcome: Equatable, Sendable {
         package var sent = 0

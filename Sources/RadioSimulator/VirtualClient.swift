@@ -15,7 +15,8 @@ package final class VirtualClient {
     var pipe = ByteBuffer()
     private var nextUnit: UInt64 = 1
 
-    /// Called for everything that the machine wants and that is not about the connection: units, ends, states. May offer units.
+    /// Called for everything that the machine wants and that is not about the connection: units, ends, states. May
+    /// offer units.
     package var onAction: ((VirtualClient, SISClientAction, NIODeadline) -> Void)?
 
     init(side: HFNodeSide, _ configuration: SISClientConfiguration, seed: UInt64) {

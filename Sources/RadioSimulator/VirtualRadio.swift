@@ -3,8 +3,8 @@ package import LinkCatalogue
 package import NIOCore
 package import STANAG5066
 
-/// Two nodes with clients in virtual time. Connections carry everything at once, and a node that does not read holds up its
-/// client.
+/// Two nodes with clients in virtual time. Connections carry everything at once, and a node that does not read holds up
+/// its client.
 package final class VirtualRadio {
     package var nodes: RadioNodes
     package private(set) var clients: [VirtualClient] = []

@@ -13,8 +13,8 @@ extension RadioLink {
     }
 }
 
-/// Two clients on two nodes that send each other numbered U_PDUs; each is offered again until it is confirmed, as something
-/// reliable on top would do.
+/// Two clients on two nodes that send each other numbered U_PDUs; each is offered again until it is confirmed, as
+/// something reliable on top would do.
 final class Conversation {
     final class Party {
         var client: VirtualClient?
