@@ -6,13 +6,8 @@ package import STANAG5066
 package final class VirtualClient {
     package let side: HFNodeSide
     var machine: SISClientStateMachine
-    /// While a connection is up.
-    var connection: NodeConnection?
-    var connectionID = SISConnectionID(0)
+    var socket: VirtualSocket
     var armed: NIODeadline?
-    /// The node does not read: what was written waits in the connection.
-    var isHeldUp = false
-    var pipe = ByteBuffer()
     private var nextUnit: UInt64 = 1
 
     /// Called for everything that the machine wants and that is not about the connection: units, ends, states. May
@@ -21,6 +16,7 @@ package final class VirtualClient {
 
     init(side: HFNodeSide, _ configuration: SISClientConfiguration, seed: UInt64) {
         self.side = side
+        socket = VirtualSocket(side: side)
         machine = SISClientStateMachine(configuration, seed: seed)
     }
 

@@ -95,65 +95,42 @@ package final class VirtualRadio {
         }
     }
 
-    private func client(_ id: NodeConnection) -> VirtualClient? { clients.first { $0.connection == id } }
+    private func client(_ id: NodeConnection) -> VirtualClient? { clients.first { $0.socket.connection == id } }
 
     private func perform(_ action: RadioNodesAction) {
         switch action {
         case .write(let id, let bytes):
             onBytes?(id, false, bytes, now)
             guard let client = client(id) else { return }
-            client.machine.bytesReceived(client.connectionID, bytes, now: now)
+            client.machine.bytesReceived(client.socket.id, bytes, now: now)
         case .close(let id):
             guard let client = client(id) else { return }
-            client.connection = nil
-            client.machine.connectionClosed(client.connectionID, now: now)
+            client.socket.closedByNode()
+            client.machine.connectionClosed(client.socket.id, now: now)
         case .readingChanged(let id, let isOn):
             guard let client = client(id) else { return }
-            client.isHeldUp = !isOn
-            guard isOn, client.pipe.readableBytes > 0 else { return }
-            let bytes = client.pipe
-            client.pipe = ByteBuffer()
-            onBytes?(id, true, bytes, now)
-            nodes.bytesReceived(id, bytes, now: now)
+            if let bytes = client.socket.readingChanged(isOn, &nodes, now: now) { onBytes?(id, true, bytes, now) }
         case .observed(let event, let at): onEvent?(event, at)
         }
     }
 
     private func perform(_ action: SISClientAction, _ client: VirtualClient) {
         switch action {
-        case .dial: dial(client)
+        case .dial:
+            guard let id = client.socket.dial(&nodes, now: now) else { return client.machine.dialFailed(now: now) }
+            client.machine.dialSucceeded(id, now: now)
         case .write(let id, let primitive):
-            guard id == client.connectionID, let connection = client.connection else { return }
-            var bytes = ByteBuffer()
-            primitive.encode(into: &bytes)
-            if client.isHeldUp {
-                client.pipe.writeImmutableBuffer(bytes)
-            } else {
-                onBytes?(connection, true, bytes, now)
-                nodes.bytesReceived(connection, bytes, now: now)
-            }
+            guard let connection = client.socket.connection,
+                let bytes = client.socket.write(primitive, id, to: &nodes, now: now)
+            else { return }
+            onBytes?(connection, true, bytes, now)
         case .close(let id), .drop(let id):
-            guard id == client.connectionID, let connection = client.connection else { return }
-            client.connection = nil
-            nodes.connectionClosed(connection, now: now)
-            client.machine.connectionClosed(id, now: now)
+            if client.socket.close(id, &nodes, now: now) { client.machine.connectionClosed(id, now: now) }
         case .arm(let deadline): client.armed = deadline
         case .disarm: client.armed = nil
         case .abandonDial, .bound, .unbound, .ended, .creditAvailable, .deliver, .subnetChanged, .reservationChanged,
             .managementMessage, .note, .stopped:
             client.onAction?(client, action, now)
         }
-    }
-
-    private func dial(_ client: VirtualClient) {
-        guard let connection = nodes.connected(to: client.side, now: now) else {
-            client.machine.dialFailed(now: now)
-            return
-        }
-        client.connection = connection
-        client.isHeldUp = false
-        client.pipe = ByteBuffer()
-        client.connectionID = SISConnectionID(connection.number)
-        client.machine.dialSucceeded(client.connectionID, now: now)
     }
 }

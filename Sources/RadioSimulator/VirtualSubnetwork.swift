@@ -7,14 +7,13 @@ package import STANAG5066
 package final class VirtualSubnetwork {
     private final class Client {
         var machine: SubnetworkStateMachine
-        var connection: NodeConnection?
-        var id = SISConnectionID(0)
+        var socket: VirtualSocket
         var armed: NIODeadline?
-        /// The node does not read: what was written waits in the connection.
-        var isHeldUp = false
-        var pipe = ByteBuffer()
 
-        init(_ machine: consuming SubnetworkStateMachine) { self.machine = machine }
+        init(_ machine: consuming SubnetworkStateMachine, side: HFNodeSide) {
+            self.machine = machine
+            socket = VirtualSocket(side: side)
+        }
     }
 
     package var nodes: RadioNodes
@@ -38,7 +37,8 @@ package final class VirtualSubnetwork {
         for side in HFNodeSide.allCases {
             var peer = peer
             peer.node = nodes.address(side.other)
-            clients.append(Client(SubnetworkStateMachine(client, peers: [peer], seed: seed &+ UInt64(side.rawValue))))
+            clients.append(
+                Client(SubnetworkStateMachine(client, peers: [peer], seed: seed &+ UInt64(side.rawValue)), side: side))
         }
     }
 
@@ -109,21 +109,17 @@ package final class VirtualSubnetwork {
         switch action {
         case .write(let id, let bytes):
             let client = clients[id.side.rawValue]
-            guard client.connection == id else { return }
-            client.machine.bytesReceived(client.id, bytes, now: now)
+            guard client.socket.connection == id else { return }
+            client.machine.bytesReceived(client.socket.id, bytes, now: now)
         case .close(let id):
             let client = clients[id.side.rawValue]
-            guard client.connection == id else { return }
-            client.connection = nil
-            client.machine.connectionClosed(client.id, now: now)
+            guard client.socket.connection == id else { return }
+            client.socket.closedByNode()
+            client.machine.connectionClosed(client.socket.id, now: now)
         case .readingChanged(let id, let isOn):
             let client = clients[id.side.rawValue]
-            guard client.connection == id else { return }
-            client.isHeldUp = !isOn
-            guard isOn, client.pipe.readableBytes > 0 else { return }
-            let bytes = client.pipe
-            client.pipe = ByteBuffer()
-            nodes.bytesReceived(id, bytes, now: now)
+            guard client.socket.connection == id else { return }
+            client.socket.readingChanged(isOn, &nodes, now: now)
         case .observed: break
         }
     }
@@ -132,26 +128,11 @@ package final class VirtualSubnetwork {
         let client = clients[side.rawValue]
         switch action {
         case .dial:
-            guard let connection = nodes.connected(to: side, now: now) else { return client.machine.dialFailed(now: now) }
-            client.connection = connection
-            client.isHeldUp = false
-            client.pipe = ByteBuffer()
-            client.id = SISConnectionID(connection.number)
-            client.machine.dialSucceeded(client.id, now: now)
-        case .write(let id, let primitive):
-            guard id == client.id, let connection = client.connection else { return }
-            var bytes = ByteBuffer()
-            primitive.encode(into: &bytes)
-            if client.isHeldUp {
-                client.pipe.writeImmutableBuffer(bytes)
-            } else {
-                nodes.bytesReceived(connection, bytes, now: now)
-            }
+            guard let id = client.socket.dial(&nodes, now: now) else { return client.machine.dialFailed(now: now) }
+            client.machine.dialSucceeded(id, now: now)
+        case .write(let id, let primitive): client.socket.write(primitive, id, to: &nodes, now: now)
         case .close(let id), .drop(let id):
-            guard id == client.id, let connection = client.connection else { return }
-            client.connection = nil
-            nodes.connectionClosed(connection, now: now)
-            client.machine.connectionClosed(id, now: now)
+            if client.socket.close(id, &nodes, now: now) { client.machine.connectionClosed(id, now: now) }
         case .arm(let deadline): client.armed = deadline
         case .disarm: client.armed = nil
         case .abandonDial: break
