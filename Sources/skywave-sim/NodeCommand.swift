@@ -15,7 +15,8 @@ struct NodeCommand: AsyncParsableCommand {
         commandName: "node", abstract: "Runs two STANAG 5066 nodes that are joined by a modelled HF link.",
         discussion: """
             Each node serves clients over TCP as STANAG 5066 Annex F says (SIS); what they send crosses the modelled radio link \
-            to the other node. The nodes run until SIGINT or SIGTERM, and then say what the link has carried.
+            to the other node. The nodes run until SIGINT or SIGTERM, and then say what the link has carried. SIGUSR1 cuts the radio \
+            link: nothing is received any more; SIGUSR2 makes it whole again.
 
             A link is a file sim/links/NAME.toml or a file of your own. With --pcap everything is written to a file that \
             Wireshark opens: D_PDUs as they are on the air, and SIS as TCP with port 5066.
@@ -72,7 +73,7 @@ struct NodeCommand: AsyncParsableCommand {
                 "node \(side.rawValue + 1), address \(settings.addresses[side.rawValue]): clients connect to "
                     + "\(place.ipAddress ?? "?"):\(place.port ?? 0)")
         }
-        let isSuccess = selftest ? try await runSelfTest(nodes, settings) : try await waitForSignal()
+        let isSuccess = selftest ? try await runSelfTest(nodes, settings) : try await waitForSignal(nodes)
         let (statistics, time) = try await nodes.statistics()
         let failure = try await nodes.stop()
         Self.say(printer.summary(statistics, time, settings.link))
@@ -91,8 +92,14 @@ struct NodeCommand: AsyncParsableCommand {
         FileHandle.standardOutput.write(Data((line + "\n").utf8))
     }
 
-    private func waitForSignal() async throws -> Bool {
-        for await _ in await UnixSignalsSequence(trapping: [.sigint, .sigterm]) { break }
+    private func waitForSignal(_ nodes: RunningNodes) async throws -> Bool {
+        for await signal in await UnixSignalsSequence(trapping: [.sigint, .sigterm, .sigusr1, .sigusr2]) {
+            switch signal {
+            case .sigusr1: try await nodes.act { $0.linkCut(true, now: $1) }
+            case .sigusr2: try await nodes.act { $0.linkCut(false, now: $1) }
+            default: return true
+            }
+        }
         return true
     }
 
