@@ -1,9 +1,10 @@
 # Skywave: everything a newcomer needs, on Debian 12 with Swift, git and make.
 #
 #   make test             set-up, build, unit tests, integration tests with real servers
-#   make demo             two servers, two bridges, a conversation; KEEP=1 leaves it running, make demo-stop ends that
+#   make demo             two servers, two bridges, a conversation; KEEP=1 leaves it running, make demo-stop ends that;
+#                         LINK=hf-skywave-poor-1200L over two STANAG 5066 nodes on that radio link of sim/links
 #   make build            release build of the daemon
-#   make soak-real        real servers and bridges, killed and cut under load; ROUNDS=100, SEED=1, MODE=resend|bounce|off
+#   make soak-real        real servers and bridges, killed and cut under load; ROUNDS=100, SEED=1, MODE=resend|bounce|off|radio
 #   make bench            measurements
 #   make soak             whole sites through seeded faults in virtual time, SEEDS of them
 #   make fuzz             libFuzzer on the parsers, FUZZ_SECONDS each
@@ -17,7 +18,7 @@ FUZZ_SECONDS ?= 60
 SEEDS ?= 50000
 
 .DEFAULT_GOAL := build
-.PHONY: setup build test demo demo-stop soak soak-real bench fuzz test-sanitized clean
+.PHONY: setup build build-sim test demo demo-stop soak soak-real bench fuzz test-sanitized clean
 
 setup:
 	@Tests/Lab/setup.sh
@@ -25,11 +26,15 @@ setup:
 build: setup
 	swift build -c release --product skywave
 
+build-sim: setup
+	swift build -c release --product skywave-sim
+
 test:
 	@Tests/Lab/test.sh
 
-demo: build
-	@$(PYTHON) Tests/Lab/demo.py --bridge "$$(swift build -c release --show-bin-path)/skywave" $(if $(KEEP),--keep)
+demo: build $(if $(LINK),build-sim)
+	@$(PYTHON) Tests/Lab/demo.py --bridge "$$(swift build -c release --show-bin-path)/skywave" $(if $(KEEP),--keep) \
+		$(if $(LINK),--link $(LINK) $(if $(SPEED),--speed $(SPEED)))
 
 demo-stop:
 	@$(PYTHON) Tests/Lab/demo.py --stop
@@ -37,15 +42,14 @@ demo-stop:
 ROUNDS ?= 100
 SEED ?= 1
 
-soak-real: build
+soak-real: build build-sim
 	@$(PYTHON) Tests/Lab/soak_real.py --bridge "$$(swift build -c release --show-bin-path)/skywave" \
 		--rounds $(ROUNDS) --seed $(SEED) $(if $(MODE),--mode $(MODE))
 
 bench: setup
 	@Tests/Lab/bench.sh
 
-soak: setup
-	swift build -c release --product skywave-sim
+soak: build-sim
 	@"$$(swift build -c release --show-bin-path)/skywave-sim" soak --seeds $(SEEDS)
 
 fuzz: setup

@@ -66,7 +66,8 @@ struct SISCommand: AsyncParsableCommand {
         let box = try await eventLoop.submit {
             let holder = Holder()
             let terminal = SISTerminal(place, client, seed: seed, eventLoop: eventLoop) { event in
-                guard let terminal = holder.terminal, let end = body(terminal, event) else { return }
+                // What the farewell brings is no news.
+                guard let terminal = holder.terminal, !holder.isEnded, let end = body(terminal, event) else { return }
                 holder.end(promise, end)
             }
             holder.terminal = terminal

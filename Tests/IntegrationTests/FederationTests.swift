@@ -167,3 +167,62 @@ struct NarrowLinkTests {
         try await expectPassed("twenty_occupants", variant)
     }
 }
+
+/// What people at two sites notice when only a radio joins them.
+@Suite(.enabled(if: Laboratory.isInstalled, "`make setup` installs the servers"), .timeLimit(.minutes(10)))
+struct RadioLinkTests {
+    @Test(arguments: Variant.overRadio)
+    func `Two talk in turn and at once, and all arrives in order`(_ variant: Variant) async throws {
+        try await expectPassed("words_by_radio", variant)
+    }
+
+    @Test(arguments: Variant.overRadio)
+    func `Presence, subscriptions and departures cross the radio`(_ variant: Variant) async throws {
+        try await expectPassed("presence_by_radio", variant)
+    }
+
+    @Test(arguments: Variant.overRadio)
+    func `A room at the other end of the radio works: join, talk, leave, return`(_ variant: Variant) async throws {
+        try await expectPassed("room_on_the_right_by_radio", variant)
+    }
+
+    @Test(arguments: Variant.onCable)
+    func `A room works the other way over the radio as well`(_ variant: Variant) async throws {
+        try await expectPassed("room_on_the_left_by_radio", variant)
+    }
+
+    @Test(arguments: Variant.overRadio)
+    func `Requests over the radio get their result or the profile's error`(_ variant: Variant) async throws {
+        try await expectPassed("requests_by_radio", variant)
+    }
+
+    @Test(arguments: Variant.onCable)
+    func `A message over the radio to an unknown user comes back as one error`(_ variant: Variant) async throws {
+        try await expectPassed("nobody_by_radio", variant)
+    }
+
+    @Test(arguments: Variant.overRadio)
+    func `A cut of the radio in the middle delays messages and loses none`(_ variant: Variant) async throws {
+        try await expectPassed("cut_of_the_radio", variant)
+    }
+
+    @Test(arguments: Variant.onCable)
+    func `Nodes that lose power take no message with them`(_ variant: Variant) async throws {
+        try await expectPassed("loss_of_the_nodes", variant)
+    }
+
+    @Test(arguments: [Variant.onCable[0]])
+    func `A bridge that is killed loses nothing that came by radio`(_ variant: Variant) async throws {
+        try await expectPassed("loss_of_a_bridge", variant)
+    }
+
+    @Test(arguments: [Variant.onCable[0]])
+    func `The operator tries out nodes while bridges use them`(_ variant: Variant) async throws {
+        try await expectPassed("operator_tools", variant)
+    }
+
+    @Test(arguments: Variant.overRadio)
+    func `The nodes say what the radio has carried`(_ variant: Variant) async throws {
+        try await expectPassed("radio_was_used", variant)
+    }
+}

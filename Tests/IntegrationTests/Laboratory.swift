@@ -21,6 +21,14 @@ struct Variant: Sendable, CustomTestStringConvertible {
     /// Two bridges that keep to the profile `hf`: other things hold between their sites.
     static let narrow = Variant("prosody-prosody-dialback-skywave-hf")
 
+    /// Two bridges whose link is a radio on a cable: STANAG 5066 nodes that run faster than real time.
+    static let onCable = ["prosody-prosody-dialback-skywave", "ejabberd-prosody-dialback"].map {
+        Variant("\($0)-hf-over-hf-lab-1200S")
+    }
+
+    /// The same, and a disturbed sky wave: frames are lost, turns are long, the rate follows.
+    static let overRadio = onCable + [Variant("prosody-prosody-dialback-skywave-hf-over-hf-skywave-poor-1200L")]
+
     /// Every pair of servers with every way of proving who a server is, in dialect `xep`.
     private static let overStanzas = ["prosody-prosody", "ejabberd-prosody"].flatMap { servers in
         ["dialback", "starttls", "external", "component"].map { Variant("\(servers)-\($0)") }

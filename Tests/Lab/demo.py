@@ -1,7 +1,8 @@
 """`make demo`: two Prosody servers, two bridges, and a conversation across them.
 
 Servers and bridges prove themselves to each other by certificates (SASL EXTERNAL over TLS), and the link between the
-bridges is TLS as well: what a real pairing looks like. With --keep everything stays up for one's own clients.
+bridges is TLS as well: what a real pairing looks like. With --keep everything stays up for one's own clients. With --link the
+bridges are joined by two STANAG 5066 nodes on that modelled radio link instead, which runs many times as fast as real time.
 """
 
 import argparse
@@ -9,20 +10,24 @@ import asyncio
 import json
 import logging
 import os
+import re
 import signal
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
-from lab.client import CheckFailed, Client
+from lab.client import PATIENCE, CheckFailed, Client
 from lab.federation import Federation
 from lab.processes import Daemon, LabError
 from lab.variants import Variant
 
 ROOT = Path(__file__).resolve().parents[2]
 DIRECTORY = ROOT / ".lab" / "demo"
+LINKS = ROOT / "sim" / "links"
 PROCESSES = DIRECTORY / "processes.json"
 ROOM = "orchard"
+RADIO_PATIENCE = 90.0  # seconds that something may take over a radio that runs faster than real time
 
 CONVERSATION = [
     ("romeo", "But soft, what light through yonder window breaks?"),
@@ -45,23 +50,31 @@ def say(text: str = ""):
 
 
 class Steps:
-    """Prints one line per delivery, with its latency, and keeps the latencies."""
+    """Prints one line per delivery, with its latency, and keeps the latencies.
 
-    def __init__(self):
+    Where a radio carries them they are seconds of the radio, of which `speed` pass in one.
+    """
+
+    def __init__(self, speed: float | None):
         self.latencies: list[float] = []
+        self.speed = speed
+        self.patience = RADIO_PATIENCE if speed else PATIENCE
 
     async def delivered(self, label: str, receiver: Client, seen, act=None) -> None:
         """Does `act`, waits until `seen()` gives what arrived, and prints the line."""
         started = time.monotonic()
         if act:
             act()
-        arrival = await receiver.until(label, seen)
+        arrival = await receiver.until(label, seen, self.patience)
         self.line(label, arrival.at - started)
 
     def line(self, label: str, seconds: float):
         self.latencies.append(seconds)
         width = 62 - sum(1 for c in label if ord(c) > 0x2E7F)  # wide characters take two columns
-        say(f"   {label:<{width}} {seconds * 1000:7.1f} ms")
+        say(f"   {label:<{width}} {self.text(seconds):>10}")
+
+    def text(self, seconds: float) -> str:
+        return f"{seconds * self.speed:.0f} s" if self.speed else f"{seconds * 1000:.1f} ms"
 
 
 def last(received: list, condition):
@@ -69,17 +82,19 @@ def last(received: list, condition):
 
 
 async def converse(federation: Federation) -> Steps:
-    steps = Steps()
     left, right = federation.sites
+    radio = federation.radio
+    steps = Steps(radio.speed if radio else None)
     passwords = {user: password for site in federation.sites for user, password in site.accounts().items()}
     romeo = await left.client(f"romeo@{left.domain}", passwords["romeo"]).login()
     juliet = await right.client(f"juliet@{right.domain}", passwords["juliet"]).login()
     people = {"romeo": (romeo, juliet), "juliet": (juliet, romeo)}
     try:
-        say("Messages (the first one wakes everything up: names, TLS, certificates, the link)")
+        say("Messages (the first one wakes everything up: names, TLS, certificates, the link)"
+            + ("; seconds of the radio" if radio else ""))
         for name, text in CONVERSATION:
             sender, receiver = people[name]
-            ident = sender.xmpp.new_id()
+            ident = sender.xmpp.new_id()  # short ones cross the radio
 
             def send():
                 message = sender.xmpp.make_message(mto=receiver.bare, mbody=text, mtype="chat")
@@ -87,7 +102,7 @@ async def converse(federation: Federation) -> Steps:
                 message.send()
 
             await steps.delivered(f"{name}: {text}", receiver,
-                                  lambda: last(receiver.messages, lambda m: m.id == ident and m.body == text), send)
+                                  lambda: last(receiver.messages, lambda m: m.body == text and (radio or m.id == ident)), send)
 
         say("\nPresence")
         for name in people:
@@ -99,7 +114,8 @@ async def converse(federation: Federation) -> Steps:
             await steps.delivered(
                 "  … and may", asker, lambda: last(asker.presence_of(asked.bare), lambda p: p.type == "subscribed"),
                 lambda: asked.presence(to=asker.bare, kind="subscribed"))
-        for name, show, status in [("romeo", "away", "on watch"), ("juliet", "dnd", "on the balcony")]:
+        # Over the radio the profile lets a status change once a minute; that shows in no demo.
+        for name, show, status in [] if radio else [("romeo", "away", "on watch"), ("juliet", "dnd", "on the balcony")]:
             sender, receiver = people[name]
             await steps.delivered(
                 f"{name} is {show}, “{status}”", receiver,
@@ -110,9 +126,9 @@ async def converse(federation: Federation) -> Steps:
         say(f"\nA room, {room}")
         await juliet.join(room, "juliet", create=True)
         started = time.monotonic()
-        await romeo.join(room, "romeo")
+        await romeo.join(room, "romeo", patience=steps.patience)
         steps.line("romeo joins from the other site and has the list of occupants", time.monotonic() - started)
-        await juliet.until("romeo in the room", lambda: juliet.occupants(room) == {"juliet", "romeo"})
+        await juliet.until("romeo in the room", lambda: juliet.occupants(room) == {"juliet", "romeo"}, steps.patience)
         for name, text in ROOM_TALK:
             sender, receiver = people[name]
             await steps.delivered(
@@ -128,10 +144,13 @@ async def converse(federation: Federation) -> Steps:
         for name in people:
             sender, receiver = people[name]
             started = time.monotonic()
-            kind, condition, _ = await sender.request(receiver.full, "get", "urn:xmpp:ping", "ping")
+            # The profile of the radio keeps pings of clients at home.
+            what = ("http://jabber.org/protocol/disco#info", "query") if radio else ("urn:xmpp:ping", "ping")
+            kind, condition, _ = await sender.request(receiver.full, "get", *what, patience=steps.patience)
             if kind != "result":
-                raise CheckFailed(f"the ping of {name} was answered with {condition}")
-            steps.line(f"{name} pings the other's client: there and back", time.monotonic() - started)
+                raise CheckFailed(f"the request of {name} was answered with {condition}")
+            asks = "asks what the other's client can do" if radio else "pings the other's client"
+            steps.line(f"{name} {asks}: there and back", time.monotonic() - started)
     finally:
         await romeo.logout()
         await juliet.logout()
@@ -145,11 +164,30 @@ def accounts_of_bytes(federation: Federation):
         status = site.bridge.status()
         peer = status["peers"][0]
         rows.append((f"{site.name} → {far.name}", status["local"]["bytes-from-server"], peer["link"]["bytes-sent"]))
-    say("\nBytes, as `skywave status --json` tells them (XML from the servers; everything on the link, its TLS handshake included)")
+    what = "the units that the nodes were given" if federation.radio else "everything on the link, its TLS handshake included"
+    say(f"\nBytes, as `skywave status --json` tells them (XML from the servers; {what})")
     say(f"   {'':<20}{'the server wrote':>18}{'the link carried':>20}{'':>10}")
     for label, wrote, carried in rows:
         share = f"{100 * carried / wrote:.0f} %" if wrote else "–"
         say(f"   {label:<20}{wrote:>16} B{carried:>18} B{share:>10}")
+
+
+def account_of_radio(federation: Federation):
+    """Prints what the nodes said when they ended."""
+    summary = federation.radio.summary()
+    say(f"\nThe radio, {federation.radio.link}, {federation.radio.speed:g} times as fast as real time, in its own time")
+    for line in summary.lines:
+        say(f"   {line}")
+
+
+def speed_for(link: str) -> float:
+    """So fast that the conversation takes less than three minutes; slow modems run faster."""
+    path = LINKS / f"{link}.toml"
+    if not path.exists():
+        names = ", ".join(sorted(file.stem for file in LINKS.glob("*.toml")))
+        raise LabError(f"there is no link {link}; there are {names}")
+    rate = int(re.search(r"^rate = (\d+)", path.read_text(), re.MULTILINE)[1])
+    return min(200, max(20, 24_000 / rate))
 
 
 def how_to_connect(federation: Federation):
@@ -202,12 +240,15 @@ async def demo(options) -> int:
         say("(ended the demo that was still running)")
     Daemon.outlives_lab = options.keep
     variant = Variant("prosody", "prosody", "external", "tls", "skywave", "durable")
+    if options.link:
+        speed = options.speed or speed_for(options.link)
+        variant = replace(variant, link="radio", profile="hf", radio=options.link, speed=speed)
     federation = Federation(variant, DIRECTORY, Path(options.bridge).resolve(), relay=False, prefix="127.0.0")
     left, right = federation.sites
     say(f"""Skywave: two sites that know nothing of each other's network, joined by two bridges
 
    {left.domain:<58}{right.domain}
-   Prosody {left.server_address:<12}⇄ skywave {left.bridge_address:<11}⇄ link ⇄ skywave {right.bridge_address:<12}⇄ Prosody """
+   Prosody {left.server_address:<12}⇄ skywave {left.bridge_address:<11}⇄ {"node ~ radio ~ node" if options.link else "link"} ⇄ skywave {right.bridge_address:<12}⇄ Prosody """
         f"""{right.server_address}
 """)
     started = time.monotonic()
@@ -219,7 +260,11 @@ async def demo(options) -> int:
         steps = await converse(federation)
         accounts_of_bytes(federation)
         middle = sorted(steps.latencies)[len(steps.latencies) // 2]
-        say(f"\n{len(steps.latencies)} deliveries across the bridges, all arrived; half of them within {middle * 1000:.1f} ms.")
+        if federation.radio and not options.keep:
+            await federation.radio.stop()
+            account_of_radio(federation)
+        say(f"\n{len(steps.latencies)} deliveries across the bridges, all arrived; half of them within {steps.text(middle)}"
+            f"{f', the slowest in {steps.text(max(steps.latencies))} of the radio' if federation.radio else ''}.")
         if options.keep:
             entries = [{"name": d.name, "pid": d.process.pid, "started": start_time(d.process.pid)}
                        for d in federation.daemons]
@@ -238,6 +283,8 @@ async def demo(options) -> int:
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--bridge", help="the skywave executable")
+    parser.add_argument("--link", help="join the bridges by this modelled radio link, one of sim/links")
+    parser.add_argument("--speed", type=float, help="seconds of the radio in one second")
     parser.add_argument("--keep", action="store_true", help="leave everything running")
     parser.add_argument("--stop", action="store_true", help="end what --keep left running")
     options = parser.parse_args()

@@ -23,7 +23,7 @@ SIMULATION_LIMIT = 10 * 60
 SIMULATION_SEEDS = 2000
 BUILD_LIMIT = 25 * 60
 SOAK_LIMIT = 4 * 60
-SOAK_ROUNDS = 9
+SOAK_ROUNDS = 10
 SOAK_SEED = 3
 
 
@@ -160,7 +160,7 @@ def run_soak() -> Counts:
     log = LOGS / "soak.log"
     bridge = ROOT / ".build" / "debug" / "skywave"
     command = [sys.executable, str(ROOT / "Tests" / "Lab" / "soak_real.py"), "--bridge", str(bridge),
-               "--rounds", str(SOAK_ROUNDS), "--seed", str(SOAK_SEED), "--limit", "50"]
+               "--rounds", str(SOAK_ROUNDS), "--seed", str(SOAK_SEED), "--limit", "65"]
     status = stream(command, log, SOAK_LIMIT, lambda line: line.startswith("soak-real:"))
     if status == 0:
         return Counts(passed=1)

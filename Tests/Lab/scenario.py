@@ -17,6 +17,7 @@ import traceback
 from pathlib import Path
 
 import lab.profile_checks  # noqa: F401 – they are known when it is read
+import lab.radio_checks  # noqa: F401
 from lab.checks import CHECKS
 from lab.client import CheckFailed
 from lab.federation import Federation

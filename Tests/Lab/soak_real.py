@@ -2,12 +2,13 @@
 
     soak_real.py --bridge .build/release/skywave --rounds 100 --seed 7
     soak_real.py --bridge … --rounds 8 --limit 60                 the short form of `make test`
-    soak_real.py --bridge … --mode off --seed 7 --rounds 5        one mode: resend, bounce or off
+    soak_real.py --bridge … --mode off --seed 7 --rounds 5        one mode: resend, bounce, off or radio
 
 Two Prosody and two bridges carry conversations both ways, pings, and a room on each side with occupants from both. In
 each round one of the four processes is ended with SIGKILL, or the link is cut or goes silent; what was ended starts
-again, users whose server ended log in again, and when everything has come to rest the books are closed. What is counted
-how, and what can be proved, stands in docs/soak.md.
+again, users whose server ended log in again, and when everything has come to rest the books are closed. In mode radio the link
+is two STANAG 5066 nodes on a modelled radio: bridges and nodes are killed, and the radio is cut. What is counted how, and what
+can be proved, stands in docs/soak.md.
 """
 
 import argparse
@@ -36,6 +37,8 @@ ROOT = Path(__file__).resolve().parents[2]
 USERS_PER_SIDE = 3
 ROOM = "soak"
 PAUSE = 0.04  # seconds between two messages of one user
+RADIO_PAUSE = 0.4  # the same where a radio carries them
+RADIO, RADIO_SPEED = "hf-lab-1200S", 40
 REST_LIMIT = 45.0  # seconds until everything must have come to rest after a fault
 
 # What Prosody is told of XEP-0198 between servers, by mode.
@@ -43,6 +46,7 @@ MODES = {
     "resend": ["smacks_enabled_s2s = true"],
     "bounce": ["smacks_enabled_s2s = true"],
     "off": ["smacks_enabled_s2s = false"],
+    "radio": ["smacks_enabled_s2s = true"],
 }
 SERVER_LINES = [
     "muc_room_default_persistent = true", "muc_room_locking = false", "muc_room_default_history_length = 500",
@@ -130,10 +134,13 @@ class Soak:
         self.random = random.Random(f"{options.seed} {mode}")
         directory = ROOT / ".lab" / "soak" / mode
         lines = [] if options.dialect == "xep" else ['journal = { mode = "durable" }']
+        self.is_radio = mode == "radio"
+        self.pause = RADIO_PAUSE if self.is_radio else PAUSE
+        link = {"link": "radio", "radio": RADIO, "speed": RADIO_SPEED} if self.is_radio else {"link": "plain"}
         self.federation = Federation(
-            Variant("prosody", "prosody", "dialback", "plain"), directory, Path(options.bridge).resolve(),
+            Variant("prosody", "prosody", "dialback", **link), directory, Path(options.bridge).resolve(),
             options.verbose, dialect=options.dialect, site_lines=lines, server_lines=SERVER_LINES + MODES[mode],
-            resends=mode == "resend")
+            resends=mode in ("resend", "radio"))
         block = self.federation.block
         self.outward, self.inward = [], []
         for site, base in ((self.federation.left, 2), (self.federation.right, 12)):
@@ -228,7 +235,7 @@ class Soak:
     async def talk(self, index: int):
         turn = 0
         while self.is_loaded:
-            await asyncio.sleep(PAUSE)
+            await asyncio.sleep(self.pause)
             user = self.users[index]
             if not user.is_online or not self.is_loaded:
                 continue
@@ -269,13 +276,23 @@ class Soak:
         choices = [("kill the server of", left, "server"), ("kill the server of", right, "server"),
                    ("kill the bridge of", left, "bridge"), ("kill the bridge of", right, "bridge"),
                    ("cut the link", None, "cut"), ("silence the link", None, "freeze")]
+        if self.is_radio:
+            choices = choices[2:4] + [("kill the nodes", None, "nodes"), ("cut the radio", None, "cut")]
         name, site, kind = self.random.choice(choices)
         return Fault(f"{name} {site.name}" if site else name, site, kind, self.random.uniform(0.2, 1.2),
                      self.random.uniform(0.0, 1.2))
 
     async def inflict(self, fault: Fault):
-        relay = self.federation.relay
-        if fault.kind == "cut":
+        relay, radio = self.federation.relay, self.federation.radio
+        if fault.kind == "nodes":
+            radio.kill()
+            await asyncio.sleep(fault.lasts)
+            await radio.start()
+        elif fault.kind == "cut" and radio:
+            radio.cut()
+            await asyncio.sleep(fault.lasts)
+            radio.mend()
+        elif fault.kind == "cut":
             relay.cut()
             await asyncio.sleep(fault.lasts)
             await relay.mend()

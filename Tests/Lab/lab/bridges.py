@@ -35,6 +35,8 @@ class SiteBridge:
     socket: Path
     dials: str | None = None
     listens: str | None = None
+    node: str | None = None  # HOST:PORT of the STANAG 5066 node, where a radio carries the link
+    remote: str = ""  # the address of the peer's node
     server_authority: Path | None = None
     link_identity: Identity | None = None
     link_authority: Path | None = None
@@ -64,7 +66,15 @@ class SiteBridge:
                   f"rooms = {array(self.peer_rooms)}", f'dialect = "{self.dialect}"']
         if self.profile:
             lines.append(f'profile = "{self.profile}"')
-        lines += ["", "[peer.transport]", 'kind = "tcp"']
+        lines += ["", "[peer.transport]", *self._transport(), "", "[admin]", f'socket = "{self.socket}"',
+                  "", "[log]", f'level = "{"trace" if self.verbose else "debug"}"', ""]
+        return "\n".join(lines)
+
+    def _transport(self) -> list[str]:
+        if self.node:
+            # What a node confirmed and lost is sent again after half of this time, which is real time.
+            return ['kind = "stanag5066"', f'node = "{self.node}"', f'remote = "{self.remote}"', 'dead-after = "60s"']
+        lines = ['kind = "tcp"']
         if self.dials:
             lines += [f'connect = "{self.dials}"', 'reconnect = { min = "100ms", max = "1s" }']
         if self.listens:
@@ -80,9 +90,7 @@ class SiteBridge:
                 lines += [f'ca = "{self.link_authority}"', f'server-name = "{self.link_peer_name}"']
             else:
                 lines.append(f'fingerprints = ["{self.link_fingerprint}"]')
-        lines += ["", "[admin]", f'socket = "{self.socket}"',
-                  "", "[log]", f'level = "{"trace" if self.verbose else "debug"}"', ""]
-        return "\n".join(lines)
+        return lines
 
     def _tls(self) -> list[str]:
         if self.proof == "dialback":

@@ -17,15 +17,18 @@ CHECKS: dict[str, "Check"] = {}
 
 class Check:
     def __init__(self, run, needs_bridge: bool = False, needs_recorder: bool = False, profile: str = "",
-                 limit: float = 120):
+                 limit: float = 120, over_radio: bool = False, dialect: str = ""):
         self.run, self.needs_bridge, self.needs_recorder, self.profile = run, needs_bridge, needs_recorder, profile
         self.limit = limit  # seconds
+        self.over_radio, self.dialect = over_radio, dialect
         self.name = run.__name__
         self.summary = run.__doc__.strip().splitlines()[0]
 
     def applies(self, federation: Federation) -> bool:
         variant = federation.variant
-        if variant.profile != self.profile:
+        if variant.profile != self.profile or bool(variant.radio) != self.over_radio:
+            return False
+        if self.dialect and variant.dialect != self.dialect:
             return False
         return (variant.is_bridged or not self.needs_bridge) and (variant.is_recorded or not self.needs_recorder)
 
@@ -176,8 +179,8 @@ async def presence(federation: Federation):
 class Room:
     """A room at one site with three occupants: two local ones and one from the other site."""
 
-    def __init__(self, federation: Federation, host: Site, guest: Site, name: str):
-        self.federation, self.host, self.guest_site = federation, host, guest
+    def __init__(self, federation: Federation, host: Site, guest: Site, name: str, patience: float = PATIENCE):
+        self.federation, self.host, self.guest_site, self.patience = federation, host, guest, patience
         self.address = f"{name}-{time.time_ns()}@{host.room_domain}"
 
     async def __aenter__(self) -> "Room":
@@ -187,7 +190,7 @@ class Room:
         self.members = {"owner": self.owner, "local": self.local, "guest": self.guest}
         await self.owner.join(self.address, "owner", create=True)
         await self.local.join(self.address, "local")
-        await self.guest.join(self.address, "guest")
+        await self.guest.join(self.address, "guest", patience=self.patience)
         await self.agree({"owner", "local", "guest"})
         return self
 
@@ -200,7 +203,7 @@ class Room:
         for nick in nicks:
             client = self.members[nick]
             await client.until(f"the occupants {sorted(nicks)} (now {sorted(client.occupants(self.address))})",
-                               lambda: client.occupants(self.address) == nicks)
+                               lambda: client.occupants(self.address) == nicks, self.patience)
 
     async def say(self, nick: str, count: int, text: str) -> list[tuple[str, str]]:
         bodies = [(nick, f"{text} {number}") for number in range(count)]
@@ -214,7 +217,7 @@ class Room:
         for nick in by:
             client = self.members[nick]
             await client.until(f"{len(said)} messages in the room",
-                               lambda: len(client.room_messages(self.address)) >= len(said))
+                               lambda: len(client.room_messages(self.address)) >= len(said), self.patience)
             arrived = client.room_messages(self.address)
             for speaker in {speaker for speaker, _ in said}:
                 expect_equal([m for m in arrived if m[0] == speaker], [m for m in said if m[0] == speaker],

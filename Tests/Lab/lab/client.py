@@ -155,9 +155,9 @@ class Client:
 
     # Rooms
 
-    async def join(self, room: str, nick: str, create: bool = False):
+    async def join(self, room: str, nick: str, create: bool = False, patience: float = PATIENCE):
         try:
-            await self.xmpp["xep_0045"].join_muc_wait(slixmpp.JID(room), nick, maxstanzas=0, timeout=PATIENCE)
+            await self.xmpp["xep_0045"].join_muc_wait(slixmpp.JID(room), nick, maxstanzas=0, timeout=patience)
         except asyncio.TimeoutError:
             raise CheckFailed(f"{self.bare} got no answer to joining {room}\n{self.account()}") from None
         except slixmpp.exceptions.PresenceError as error:

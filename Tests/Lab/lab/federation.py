@@ -10,6 +10,7 @@ from .certificates import Authority, Identity, self_signed
 from .client import Client
 from .network import AddressBlock, Relay, taken
 from .processes import Daemon, LabError
+from .radio import ADDRESSES, PORT, Radio
 from .recorder import Recorder
 from .servers import Ejabberd, NameServer, Prosody, Security, Server, ServerSetup
 from .tap import Tap
@@ -69,7 +70,9 @@ class Site:
 class Federation:
     """Two sites that talk to each other. Everything lives in `directory` and ends with `stop`.
 
-    Between the bridges stands a `Relay`, by which checks cut the link; without `relay` they are joined directly.
+    Between the bridges stands a `Relay`, by which checks cut the link; without `relay` they are joined directly. Where the
+    variant names a radio link, its nodes stand there instead. What measures, as a `Relay` or a `Tap` does, is left out without
+    `relay`.
     """
 
     def __init__(self, variant: Variant, directory: Path, bridge: Path | None, verbose: bool = False,
@@ -90,11 +93,14 @@ class Federation:
             self.left.crew, self.right.crew = ["skipper"], [f"crew{n}" for n in range(CREW)]
             for site, far, base in [(self.left, self.right, 2), (self.right, self.left, 12)]:
                 site.contacts = [f"{name}@{far.domain}" for name in far.crew]
+                if not relay:
+                    continue
                 site.server_as_dialled = self.block[base + 5]
                 site.tap = Tap((site.server_as_dialled, 5269), (site.server_address, 5269))
         self.relay: Relay | None = None
+        self.radio: Radio | None = None
         self.recorder: Recorder | None = None
-        self._executable, self._has_relay = bridge, relay
+        self._executable, self._has_relay = bridge, relay and not variant.radio
         self._dialect, self._site_lines, self._server_lines = dialect, site_lines or [], server_lines or []
         self._resends = resends
 
@@ -143,6 +149,8 @@ class Federation:
             if variant.is_bridged:
                 if self.relay:
                     await self.relay.start()
+                if self.radio:
+                    await self.radio.start()
                 for site in self.sites:
                     if site.tap:
                         await site.tap.start()
@@ -166,6 +174,8 @@ class Federation:
                 await site.resolver.stop()
         if self.relay:
             await self.relay.stop()
+        if self.radio:
+            await self.radio.stop()
         self.block.release()
         shutil.rmtree(self._sockets, ignore_errors=True)
 
@@ -177,7 +187,7 @@ class Federation:
     @property
     def daemons(self) -> list[Daemon]:
         """All processes, the bridges first."""
-        parts = [self.recorder] + [site.bridge for site in self.sites] + [site.server for site in self.sites]
+        parts = [self.recorder, self.radio] + [site.bridge for site in self.sites] + [site.server for site in self.sites]
         parts += [site.resolver for site in self.sites]
         return [part.daemon for part in parts if part]
 
@@ -201,6 +211,10 @@ class Federation:
         port = 5270
         if self._has_relay:
             self.relay = Relay((self.block[20], port), (self.right.bridge_address, port))
+        nodes = [self.block[21], self.block[22]]
+        if self.variant.radio:
+            self.radio = Radio(self._executable.with_name("skywave-sim"), self.variant.radio, self.variant.speed, nodes,
+                               self.directory / "radio")
         for site, far in [(self.left, self.right), (self.right, self.left)]:
             setup = SiteBridge(
                 name=site.name, domains=site.domains, rooms=[site.room_domain], server=site.server_as_dialled,
@@ -210,7 +224,10 @@ class Federation:
                 secret=f"shared-by-{site.name}", verbose=self.verbose, socket=self._sockets / f"{site.name}.sock",
                 dialect=self._dialect or self.variant.dialect, profile=self.variant.profile,
                 site_lines=self._site_lines or [f'journal = {{ mode = "{self.variant.journal}" }}'])
-            if site is self.left:
+            if self.radio:
+                place = self.sites.index(site)
+                setup.node, setup.remote = f"{nodes[place]}:{PORT}", ADDRESSES[1 - place]
+            elif site is self.left:
                 setup.dials = f"{self.block[20] if self.relay else far.bridge_address}:{port}"
             else:
                 setup.listens = f"{site.bridge_address}:{port}"

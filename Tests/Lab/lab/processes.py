@@ -78,7 +78,7 @@ class Daemon:
             return None
         graceful = True
         if self.is_running:
-            self._signal(signal.SIGTERM)
+            self.signal(signal.SIGTERM)
             deadline = time.monotonic() + limit
             while self.is_running and time.monotonic() < deadline:
                 await asyncio.sleep(0.02)
@@ -89,10 +89,11 @@ class Daemon:
     def kill(self):
         """SIGKILL to the whole group; returns when the process is gone."""
         if self.process is not None:
-            self._signal(signal.SIGKILL)
+            self.signal(signal.SIGKILL)
             self.process.wait()
 
-    def _signal(self, number: int):
+    def signal(self, number: int):
+        """To the whole group."""
         try:
             os.killpg(self.process.pid, number)
         except ProcessLookupError:

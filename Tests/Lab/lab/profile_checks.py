@@ -47,12 +47,13 @@ class Ledger:
             expect_equal(len(answers), 1, f"answers to {what}")
 
 
-async def ask(client: Client, to: str, payload: str, kind: str = "get") -> tuple[str, str, object]:
+async def ask(client: Client, to: str, payload: str, kind: str = "get",
+              patience: float = PATIENCE) -> tuple[str, str, object]:
     """Sends a request as it is written; (type, condition or empty, stanza) of the answer."""
     iq = client.xmpp.make_iq(ito=to, itype=kind)
     iq.append(ET.fromstring(payload))
     try:
-        answer = await iq.send(timeout=PATIENCE)
+        answer = await iq.send(timeout=patience)
     except IqError as error:
         answer = error.iq
     except IqTimeout:

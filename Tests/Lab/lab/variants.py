@@ -12,6 +12,7 @@ class Variant:
     `link`, what carries the link between the bridges; each kind occurs in several variants. With direct there are no
     bridges: that proves the lab itself, and shows what two servers do without help. With recorded there are none either,
     and `skywave record` stands between the servers.
+    With radio they are two STANAG 5066 nodes on the named `radio` link, which runs `speed` times as fast as real time.
     `dialect`, what the bridges speak on it, and whether they keep a `journal`: durable or off. `profile`, what both let
     cross; such a variant has checks of its own, since what others expect to cross stays here.
     """
@@ -19,10 +20,12 @@ class Variant:
     left: str
     right: str
     proof: str
-    link: str  # direct | recorded | plain | deflate | tls | tls-deflate
+    link: str  # direct | recorded | plain | deflate | tls | tls-deflate | radio
     dialect: str = "xep"
     journal: str = "off"
     profile: str = ""
+    radio: str = ""
+    speed: float = 1
 
     @property
     def name(self) -> str:
@@ -30,7 +33,8 @@ class Variant:
         if not self.is_bridged:
             return f"{name}-{self.link}"
         name += "" if self.dialect == "xep" else f"-{self.dialect}"
-        return name + (f"-{self.profile}" if self.profile else "")
+        name += f"-{self.profile}" if self.profile else ""
+        return name + (f"-over-{self.radio}" if self.radio else "")
 
     @property
     def is_bridged(self) -> bool:
@@ -73,4 +77,8 @@ VARIANTS = {variant.name: variant for variant in [
     Variant("ejabberd", "prosody", "component", "plain", "skywave", "durable"),
     Variant("ejabberd", "prosody", "dialback", "plain", "skywave", "off"),
     Variant("prosody", "prosody", "dialback", "plain", "skywave", "durable", "hf"),
+    Variant("prosody", "prosody", "dialback", "radio", "skywave", "durable", "hf", "hf-lab-1200S", 20),
+    Variant("ejabberd", "prosody", "dialback", "radio", "xep", "durable", "hf", "hf-lab-1200S", 20),
+    Variant("prosody", "prosody", "dialback", "radio", "skywave", "durable", "hf", "hf-skywave-poor-1200L", 20),
+    Variant("prosody", "prosody", "dialback", "radio", "xep", "durable", "hf", "hf-skywave-poor-1200L", 20),
 ]}
