@@ -99,6 +99,8 @@ package struct RadioNodes: ~Copyable {
 
     package func address(_ side: HFNodeSide) -> NodeAddress { addresses[side.rawValue] }
 
+    package func isRunning(_ side: HFNodeSide) -> Bool { isRunning[side.rawValue] }
+
     /// The mode of the node's next burst.
     package func mode(_ side: HFNodeSide) -> Waveform { controls[side.rawValue].current }
 
