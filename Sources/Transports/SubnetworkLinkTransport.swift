@@ -177,11 +177,18 @@ package final class SubnetworkLinkTransport: LinkTransport {
 
     func wentDown(_ reason: String) {
         isUp = false
-        let unsent = Array(batch)
+        var unsent = Array(batch)
+        var inDoubt: [Stanza] = []
         batch = []
+        // What the node had comes before what it had not: the owner puts each event's stanzas in front of all others.
+        if case .returned(let earlier, let doubtful) = events.last {
+            events.removeLast()
+            unsent = earlier + unsent
+            inDoubt = doubtful
+        }
         setState(.dialling)
         binding.logger.info("link down", metadata: ["peer": "\(name)", "reason": "\(reason)"])
-        events.append(.disconnected(unsent: unsent, inDoubt: [], reason: reason))
+        events.append(.disconnected(unsent: unsent, inDoubt: inDoubt, reason: reason))
     }
 
     func ready(isIdle: Bool) {
@@ -207,8 +214,8 @@ package final class SubnetworkLinkTransport: LinkTransport {
             guard let stanza = stanzas.removeValue(forKey: token) else { return }
             // XEP-0365 0.2.1 §4.3 has it sent again; the owner knows whether it is still worth it.
             switch reason {
-            case .tooLarge: events.append(.returned(unsent: [], inDoubt: [stanza]))
-            case .rejected, .lost: events.append(.returned(unsent: [stanza], inDoubt: []))
+            case .tooLarge: returned(unsent: [], inDoubt: [stanza])
+            case .rejected, .lost: returned(unsent: [stanza], inDoubt: [])
             }
         case .skywave:
             guard isUp else { return }
@@ -216,6 +223,14 @@ package final class SubnetworkLinkTransport: LinkTransport {
             let peer = peer
             binding.eventLoop.assumeIsolated().execute { self.binding.turn { $0.peerFailed(peer, now: $1) } }
         }
+    }
+
+    /// One event for all that came back together, in their order.
+    private func returned(unsent: [Stanza], inDoubt: [Stanza]) {
+        guard case .returned(let unsentBefore, let doubtfulBefore) = events.last else {
+            return events.append(.returned(unsent: unsent, inDoubt: inDoubt))
+        }
+        events[events.count - 1] = .returned(unsent: unsentBefore + unsent, inDoubt: doubtfulBefore + inDoubt)
     }
 
     func received(_ unit: ByteBuffer, followsGap: Bool) {

@@ -17,10 +17,10 @@ CHECKS: dict[str, "Check"] = {}
 
 class Check:
     def __init__(self, run, needs_bridge: bool = False, needs_recorder: bool = False, profile: str = "",
-                 limit: float = 120, over_radio: bool = False, dialect: str = ""):
+                 limit: float = 120, over_radio: bool = False, dialect: str = "", on_cable: bool = False):
         self.run, self.needs_bridge, self.needs_recorder, self.profile = run, needs_bridge, needs_recorder, profile
         self.limit = limit  # seconds
-        self.over_radio, self.dialect = over_radio, dialect
+        self.over_radio, self.dialect, self.on_cable = over_radio, dialect, on_cable
         self.name = run.__name__
         self.summary = run.__doc__.strip().splitlines()[0]
 
@@ -28,7 +28,7 @@ class Check:
         variant = federation.variant
         if variant.profile != self.profile or bool(variant.radio) != self.over_radio:
             return False
-        if self.dialect and variant.dialect != self.dialect:
+        if self.dialect and variant.dialect != self.dialect or self.on_cable and not variant.radio.startswith("hf-lab-"):
             return False
         return (variant.is_bridged or not self.needs_bridge) and (variant.is_recorded or not self.needs_recorder)
 

@@ -16,9 +16,11 @@ from .radio import ADDRESSES, PORT
 PATIENCE = 60.0  # seconds; twenty minutes of a link that runs twenty times as fast
 
 
-def radio_check(dialect: str = ""):
+def radio_check(dialect: str = "", on_cable: bool = False):
+    """`on_cable`: only where the radio loses nothing."""
     def note(run):
-        CHECKS[run.__name__] = Check(run, needs_bridge=True, profile="hf", limit=180, over_radio=True, dialect=dialect)
+        CHECKS[run.__name__] = Check(run, needs_bridge=True, profile="hf", limit=180, over_radio=True, dialect=dialect,
+                                     on_cable=on_cable)
         return run
     return note
 
@@ -234,7 +236,7 @@ async def loss_of_a_bridge(federation: Federation):
             await converse(federation, romeo, juliet, [f"after {site.name} lost its bridge"])
 
 
-@radio_check()
+@radio_check(on_cable=True)
 async def operator_tools(federation: Federation):
     """`skywave sis`: a node says what it takes, and single units cross, while the bridges hold their own SAP."""
     left, right = (site.bridge.setup.node for site in federation.sites)
