@@ -37,7 +37,7 @@ ROOT = Path(__file__).resolve().parents[2]
 USERS_PER_SIDE = 3
 ROOM = "soak"
 PAUSE = 0.04  # seconds between two messages of one user
-RADIO_PAUSE = 0.4  # the same where a radio carries them
+RADIO_PAUSE = 0.2  # the same where a radio carries them
 RADIO, RADIO_SPEED = "hf-lab-1200S", 40
 REST_LIMIT = 45.0  # seconds until everything must have come to rest after a fault
 

@@ -106,7 +106,8 @@ extension PeerPolicy {
         if case .time = hold { hold = .turn }
         isReachedWhenUp = false
         linkSession.repeatAfter = .nanoseconds(deadAfter.nanoseconds / 2)
-        linkSession.acknowledgementDelay = .seconds(20)
+        // An acknowledgement that takes as long as what it prevents is of no use, where somebody wants it short.
+        linkSession.acknowledgementDelay = min(.seconds(20), .nanoseconds(deadAfter.nanoseconds / 6))
         linkSession.windowText = 4 << 20
     }
 }

@@ -72,8 +72,8 @@ class SiteBridge:
 
     def _transport(self) -> list[str]:
         if self.node:
-            # What a node confirmed and lost is sent again after half of this time, which is real time.
-            return ['kind = "stanag5066"', f'node = "{self.node}"', f'remote = "{self.remote}"', 'dead-after = "60s"']
+            # All waits of the link follow from this one, which is real time: a node that confirmed and lost something costs half.
+            return ['kind = "stanag5066"', f'node = "{self.node}"', f'remote = "{self.remote}"', 'dead-after = "40s"']
         lines = ['kind = "tcp"']
         if self.dials:
             lines += [f'connect = "{self.dials}"', 'reconnect = { min = "100ms", max = "1s" }']
