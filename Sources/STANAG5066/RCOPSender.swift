@@ -78,6 +78,11 @@ package struct RCOPSender: ~Copyable {
     /// When something can be handed over that cannot now, though the node has room.
     package var nextDeadline: NIODeadline? { unitCount > 0 ? holdUntil : nil }
 
+    /// The wait is over, whether or not the node takes anything now.
+    package mutating func deadlineReached(now: NIODeadline) {
+        if let until = holdUntil, until <= now { holdUntil = nil }
+    }
+
     package var debugState: String {
         "segments of \(segmentBytes ?? 0), \(unitCount) units of \(byteCount) bytes, handed over \(handed.count), "
             + lines.map { "connection \($0.number): \($0.waiting.count) wait, \($0.underWay.count) under way" }

@@ -165,7 +165,10 @@ package struct SubnetworkStateMachine: ~Copyable {
             self.clientDeadline = nil
             client.deadlineReached(now: now)
         }
-        for peer in peers { peer.receiver.deadlineReached(now: now) }
+        for peer in peers {
+            peer.receiver.deadlineReached(now: now)
+            peer.sender.deadlineReached(now: now)
+        }
         drive(now: now)
     }
 

@@ -93,6 +93,12 @@ final class SubnetworkPair {
         perform(side)
     }
 
+    /// The node takes nothing more.
+    func stopFlow(_ side: Int) {
+        sides[side].server?.primitiveOffered(.dataFlowOff)
+        performServer(side)
+    }
+
     /// A U_PDU from a node that is nobody's.
     func deliverFromStranger(to side: Int) {
         indicate(side, ByteBuffer(repeating: 1, count: 20), from: NodeAddress("10.9.9.9")!)

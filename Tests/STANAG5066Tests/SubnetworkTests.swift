@@ -74,6 +74,18 @@ import Testing
         #expect(pair.sides[0].reserved.count == 2)
     }
 
+    @Test func `a wait that is over while the node takes nothing is not waited for again and again`() {
+        let pair = SubnetworkPair(seed: 9)
+        pair.faults.rejected = 1_000
+        pair.offer(0, unit(1, 100), token: 1)
+        // Rejected, and held off for ten seconds.
+        while pair.sides[0].deadline == nil || pair.sides[0].readies.count == 0 { pair.turn() }
+        pair.turns(3)
+        pair.stopFlow(0)
+        pair.turns(30)
+        #expect(pair.sides[0].deadline.map { $0 > pair.now } ?? true)
+    }
+
     @Test func `what a strange node sends is nobody's`() {
         let pair = SubnetworkPair(seed: 5)
         pair.deliverFromStranger(to: 0)
