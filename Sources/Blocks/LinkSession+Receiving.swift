@@ -127,6 +127,9 @@ extension LinkSession {
     private mutating func open(_ opening: SessionOpening, now: NIODeadline) -> Bool {
         guard opening.epoch != 0, !receiving.pastEpochs.contains(opening.epoch) else {
             note(.lateBlock)
+            // Either the block is late, and its sender knows; or one that was as late, of an epoch before this one, has passed for
+            // a newer one, and its sender would otherwise wait for ever.
+            if opening.epoch != 0 { refuseRestored(opening) }
             return false
         }
         if opening.epoch == receiving.epoch {

@@ -259,6 +259,34 @@ struct LinkSessionTests {
         }
     }
 
+    /// A node may deliver what it was given long ago, and first what it was given later.
+    @Test("An epoch that nobody had heard of, and that is over, takes the place of the newer one for a while only")
+    func lateOlderEpoch() throws {
+        let (left, right) = (SessionEnd(LinkSessionConfiguration(), seed: 5), SessionEnd(LinkSessionConfiguration(), seed: 6))
+        left.session.connected(now: left.clock)
+        left.collect()
+        try send(1...1, from: left)
+        let late = try #require(left.nextBlock(maximumStanzas: 8, partBytes: 2_000))
+        let epoch = left.session.epoch
+        left.journal.needsNewEpoch = true
+        left.restart()
+        connect(left, right)
+        #expect(left.session.epoch != epoch)
+        try send(2...3, from: left)
+        settle(left, right)
+        right.session.blockReceived(late, now: right.clock)
+        right.collect()
+        right.commit()
+        for number in 4...6 {
+            try send(number...number, from: left)
+            connect(left, right)
+            settle(left, right)
+        }
+        #expect(Set(right.delivered).isSuperset(of: (2...6).map { "m\($0)" }))
+        #expect(right.delivered.suffix(3) == ["m4", "m5", "m6"])
+        #expect(left.numbered.isEmpty)
+    }
+
     @Test("Restarts of a sender that goes on cost no new epoch, however many there are and whatever was read in between")
     func honestRestarts() throws {
         let (left, right) = joined()
