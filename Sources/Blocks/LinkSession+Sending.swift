@@ -201,18 +201,28 @@ extension LinkSession {
     }
 
     private mutating func nextRepeat(now: NIODeadline) -> ByteBuffer? {
-        guard let repeatAfter = configuration.repeatAfter else { return nil }
         for lane in Lane.allCases {
             let index = Int(lane.rawValue)
             for place in outgoing[index].unacknowledged.indices {
                 let block = outgoing[index].unacknowledged[place]
-                guard block.lastSent + repeatAfter <= now else { continue }
+                guard let deadline = repeatDeadline(block, lane), deadline <= now else { continue }
                 outgoing[index].unacknowledged[place].lastSent = now
+                outgoing[index].unacknowledged[place].isMissing = false
                 note(.blockRepeated)
                 return self.block(header(for: block, lane, now: now), block.bytes)
             }
         }
         return nil
+    }
+
+    /// When a block is sent again; nil where the transport loses nothing.
+    func repeatDeadline(_ block: OutgoingLane.Block, _ lane: Lane) -> NIODeadline? {
+        guard let repeatAfter = configuration.repeatAfter else { return nil }
+        guard !block.isMissing else { return block.lastSent }
+        let usual = block.lastSent + repeatAfter
+        guard lane == .normal, block.number == 0, let first = configuration.firstRepeatAfter else { return usual }
+        guard let idleSince else { return usual }
+        return min(usual, max(block.lastSent, idleSince) + max(first, block.lastSent - block.firstSent))
     }
 
     // MARK: Acknowledgements from the other side
@@ -226,7 +236,18 @@ extension LinkSession {
         if header.hasGap, configuration.repeatAfter != nil, let first = outgoing[0].unacknowledged.first,
             first.firstSent == first.lastSent
         {
-            outgoing[0].unacknowledged[0].lastSent = .uptimeNanoseconds(0)
+            outgoing[0].unacknowledged[0].isMissing = true
+        }
+    }
+
+    /// Where only a repeat of the first block was read, what followed it until then was ignored.
+    private mutating func firstAcknowledged(_ first: OutgoingLane.Block) {
+        guard configuration.firstRepeatAfter != nil, first.lastSent > first.firstSent else { return }
+        for lane in outgoing.indices {
+            for place in outgoing[lane].unacknowledged.indices
+            where outgoing[lane].unacknowledged[place].lastSent <= first.lastSent {
+                outgoing[lane].unacknowledged[place].isMissing = true
+            }
         }
     }
 
@@ -241,6 +262,7 @@ extension LinkSession {
         var through: UInt64?
         while let block = outgoing[index].unacknowledged.first, block.number < known + step {
             outgoing[index].unacknowledged.removeFirst()
+            if block.number == 0, lane == .normal { firstAcknowledged(block) }
             if let last = block.lastNumber { through = last }
             if lane == .normal { unacknowledgedText -= block.textBytes }
             if let text = block.text, text.readableBytes > 0 {

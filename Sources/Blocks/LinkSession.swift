@@ -45,6 +45,8 @@ package struct LinkSession: ~Copyable {
     /// Two sides that were both restored from copies settle after two or three.
     static let maximumBeginnings = 16
     var unacknowledgedText = 0
+    /// Since when the transport has had nothing to do; nil while it works on blocks.
+    var idleSince: NIODeadline?
     /// Which stanza is being sent in parts, and how far it has got.
     var part: (number: UInt64, offset: Int)?
     /// What the other side has of a stanza sent in parts.
@@ -116,6 +118,7 @@ package struct LinkSession: ~Copyable {
         beginnings = 0
         heardAt = nil
         heldSince = nil
+        idleSince = now
         beginSession()
     }
 
@@ -130,6 +133,11 @@ package struct LinkSession: ~Copyable {
         acknowledgementDeadline = nil
         owesExpressAcknowledgement = false
         heldSince = nil
+    }
+
+    /// Whether the transport has nothing of ours to work on. True from the beginning; transports that cannot tell never say so.
+    package mutating func transportTurned(isIdle: Bool, now: NIODeadline) {
+        idleSince = isIdle ? idleSince ?? now : nil
     }
 
     /// The owner keeps blocks unread, or has given all of them to ``blockReceived(_:now:)``.
@@ -156,9 +164,9 @@ package struct LinkSession: ~Copyable {
         func consider(_ deadline: NIODeadline?) {
             if let deadline, deadline > now { next = min(next ?? deadline, deadline) }
         }
-        for lane in outgoing {
-            guard let oldest = lane.unacknowledged.first else { continue }
-            consider(configuration.repeatAfter.map { oldest.lastSent + $0 })
+        for lane in Lane.allCases {
+            guard let oldest = outgoing[Int(lane.rawValue)].unacknowledged.first else { continue }
+            consider(repeatDeadline(oldest, lane))
             consider(deathDeadline(oldest))
         }
         return next
@@ -287,6 +295,8 @@ struct OutgoingLane {
         var bytes = ByteBuffer()
         var firstSent: NIODeadline
         var lastSent: NIODeadline
+        /// Missing at the other side for certain: it goes again at once.
+        var isMissing = false
     }
 
     /// Blocks cut so far.

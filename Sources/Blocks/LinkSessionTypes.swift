@@ -16,6 +16,10 @@ package struct LinkSessionConfiguration: Equatable, Sendable {
     package var acknowledgementDelay = TimeAmount.milliseconds(200)
     /// Blocks that stay unacknowledged for longer are sent again; nil where the transport loses nothing while it is up.
     package var repeatAfter: TimeAmount?
+    /// The first block of a session, while nothing of it is acknowledged, is sent again sooner: so long after the transport has had
+    /// nothing else to do, then when as much time again has passed as it has waited; nil for as any other. For transports that
+    /// call arrived what they brought to a place where nobody was yet.
+    package var firstRepeatAfter: TimeAmount?
     /// What stays unacknowledged for longer ends the connection; nil never.
     package var deadAfter: TimeAmount?
     /// Names the profile, for information.

@@ -39,6 +39,7 @@ extension PeerStateMachine {
     /// Whether what is cut now leaves at once, or the link works on what it has (a radio that waits for its turn).
     package mutating func linkTurnChanged(isOpen: Bool, now: NIODeadline) {
         isTurnOpen = isOpen
+        session.transportTurned(isIdle: isOpen, now: now)
         if isOpen { settle(now: now) }
     }
 

@@ -450,6 +450,57 @@ struct LinkSessionTests {
         }
     }
 
+    @Test("A first block that nobody was there to read is sent again soon, and then less and less often")
+    func firstBlockAgain() throws {
+        var configuration = LinkSessionConfiguration()
+        configuration.repeatAfter = .minutes(30)
+        configuration.firstRepeatAfter = .minutes(5)
+        let (left, right) = (SessionEnd(configuration, seed: 1), SessionEnd(configuration, seed: 2))
+        connect(left, right)
+        try send(1...2, from: left)
+        let start = left.clock
+        var times: [Int64] = []
+        while left.nextBlock(maximumStanzas: 1, partBytes: 2_000) != nil { times.append(0) }
+        #expect(times.count == 2)
+        // The transport takes ten minutes for them, so it is known of neither where it is.
+        left.session.transportTurned(isIdle: false, now: left.clock)
+        #expect(left.session.nextDeadline(after: left.clock) == start + .minutes(30))
+        left.clock = start + .minutes(10)
+        #expect(left.nextBlock(maximumStanzas: 1, partBytes: 2_000) == nil)
+        left.session.transportTurned(isIdle: true, now: left.clock)
+        var blocks: [ByteBuffer] = []
+        times = []
+        for minute in 11...90 {
+            left.clock = start + .minutes(Int64(minute))
+            while let block = left.nextBlock(maximumStanzas: 1, partBytes: 2_000) {
+                times.append(Int64(minute))
+                blocks.append(block)
+            }
+        }
+        // After 5, after 15 more; both after 30, and again.
+        #expect(times == [15, 30, 30, 60, 60, 90, 90])
+        // Where the first is read at last, the second is known to be missing.
+        let first = try #require(blocks.dropLast().last)
+        right.clock = left.clock
+        right.session.blockReceived(first, now: right.clock)
+        right.collect()
+        right.commit()
+        #expect(right.delivered == ["m1"])
+        right.clock = right.clock + .minutes(1)
+        left.clock = right.clock
+        while let answer = right.nextBlock(maximumStanzas: 1, partBytes: 2_000) {
+            left.session.blockReceived(answer, now: left.clock)
+            left.collect()
+            left.commit()
+        }
+        let second = try #require(left.nextBlock(maximumStanzas: 1, partBytes: 2_000))
+        #expect(left.nextBlock(maximumStanzas: 1, partBytes: 2_000) == nil)
+        right.session.blockReceived(second, now: right.clock)
+        right.collect()
+        right.commit()
+        #expect(right.delivered == ["m1", "m2"])
+    }
+
     @Test("After a reconnect and after a restart of both ends the history is still there")
     func historySurvives() throws {
         let (left, right) = joined()

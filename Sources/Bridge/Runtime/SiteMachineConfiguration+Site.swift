@@ -106,6 +106,8 @@ extension PeerPolicy {
         if case .time = hold { hold = .turn }
         isReachedWhenUp = false
         linkSession.repeatAfter = .nanoseconds(deadAfter.nanoseconds / 2)
+        // It does so for certain where the other bridge starts after this one.
+        linkSession.firstRepeatAfter = .nanoseconds(deadAfter.nanoseconds / 12)
         // An acknowledgement that takes as long as what it prevents is of no use, where somebody wants it short.
         linkSession.acknowledgementDelay = min(.seconds(20), .nanoseconds(deadAfter.nanoseconds / 6))
         linkSession.windowText = 4 << 20
