@@ -133,7 +133,17 @@ extension LinkSession {
             return false
         }
         if opening.epoch == receiving.epoch {
-            if opening.session == peerSession { return true }
+            if opening.session == peerSession {
+                if opening.process == receiving.process { return true }
+                // Two runs of the sender began this session, one of them from an old copy of the journal: what comes of it from
+                // now on may be of either, and must not be counted as the other's.
+                note(.peerRestored)
+                peerSession = 0
+                decoders = []
+                resetIncoming()
+                refuseRestored(opening)
+                return false
+            }
             // Also after a restart a session is never begun twice: its sender may be far beyond its first block. Our own
             // opening tells him to begin another.
             guard opening.session > receiving.session else {

@@ -287,6 +287,39 @@ struct LinkSessionTests {
         #expect(left.numbered.isEmpty)
     }
 
+    /// The node delivers what both runs gave it.
+    @Test("Two runs that began the same session, one from a copy, are not taken for one")
+    func sameSessionTwice() throws {
+        let (left, right) = joined()
+        try send(1...2, from: left)
+        settle(left, right)
+        let copy = left.journal
+        left.restart()
+        left.session.connected(now: left.clock)
+        left.collect()
+        try send(3...4, from: left)
+        let first = try #require(left.nextBlock(maximumStanzas: 8, partBytes: 2_000))
+        left.journal = copy
+        left.numbered = []
+        left.restart()
+        let epoch = left.session.epoch
+        connect(left, right)
+        try send(5...6, from: left)
+        // What the other side says of itself is said before.
+        let opening = try #require(right.nextBlock(maximumStanzas: 8, partBytes: 2_000))
+        left.session.blockReceived(opening, now: left.clock)
+        left.collect()
+        left.commit()
+        right.session.blockReceived(first, now: right.clock)
+        right.collect()
+        right.commit()
+        settle(left, right)
+        #expect(left.session.epoch != epoch)
+        #expect(left.notes.contains(.selfRestored))
+        #expect(right.delivered == (1...6).map { "m\($0)" })
+        #expect(left.numbered.isEmpty)
+    }
+
     @Test("Restarts of a sender that goes on cost no new epoch, however many there are and whatever was read in between")
     func honestRestarts() throws {
         let (left, right) = joined()
