@@ -93,7 +93,8 @@ let package = Package(
         .target(
             name: "LinkSimulator",
             dependencies: [
-                "XMPP", "SeededRandom", "ServerStreams", "Outbox", "PresenceCache", "Blocks", "BridgeCore", nioCore, deque,
+                "XMPP", "SeededRandom", "ServerStreams", "Outbox", "PresenceCache", "Blocks", "BridgeCore", "STANAG5066", "HFNode",
+                "LinkCatalogue", "RadioSimulator", nioCore, deque,
             ]),
         .target(
             name: "HFNodeServer",

@@ -223,7 +223,7 @@ final class BridgeProcess {
         let link = site.link(peer)
         switch action {
         case .send(let stanzas): link.send(.stanzas(stanzas), from: site)
-        case .sendBlock(let block, _): link.send(.block(block), from: site)
+        case .sendBlock(let block, let isUrgent): link.send(.block(block, isUrgent: isUrgent), from: site)
         case .wantLink: link.wanted(by: site)
         case .failLink(let error):
             world.trace.record(world.now, "link failed", site.index, peer, 0, "\(error)")

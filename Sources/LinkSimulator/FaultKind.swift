@@ -21,4 +21,8 @@ package enum FaultKind: String, CaseIterable, Sendable {
     case serverRestart = "local server restart"
     case localStreamCut = "local stream cut"
     case localStreamDead = "local stream silently dead"
+    case radioCut = "radio silently cut"
+    case nodeStopped = "HF node stopped"
+    case emissionControl = "emission control"
+    case lateConfirmations = "confirmations late"
 }

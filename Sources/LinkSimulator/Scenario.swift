@@ -19,13 +19,21 @@ struct Scenario {
         var kind: FaultKind
     }
 
+    struct Link {
+        var one: Int
+        var other: Int
+        var quality: SimulatedLink.Quality
+        /// Nodes and a radio, instead of a link of this quality.
+        var radio: RadioTerms?
+    }
+
     enum Act {
         case message, request, presence, join, leave, roomMessage, burst, large, broadcast
     }
 
     var sites: [Site] = []
     /// The sites that each link joins.
-    var links: [(one: Int, other: Int, quality: SimulatedLink.Quality)] = []
+    var links: [Link] = []
     /// When traffic and faults end.
     var duration: Int64
     var acts: [(time: Int64, act: Act)] = []
@@ -52,7 +60,7 @@ struct Scenario {
                     users: random.between(1, 3), rooms: random.chance(perMille: 600) ? 1 : 0))
         }
         for one in 0..<count {
-            for other in one + 1..<count { links.append((one, other, Scenario.quality(&random))) }
+            for other in one + 1..<count { links.append(Link(one: one, other: other, quality: Scenario.quality(&random))) }
         }
         duration = Int64(random.spread(60, 3_600)) * 1_000_000_000
         requestTimeout = .seconds(Int64(random.pick([30, 60, 300])))
@@ -69,6 +77,7 @@ struct Scenario {
         makeFaults(&random)
         makeCrowd()
         chooseMemory()
+        chooseRadio()
     }
 
     /// Whether bridges fold ids and remember presence.
@@ -76,6 +85,20 @@ struct Scenario {
         var random = SimulationRandom(seed: ~jitter)
         foldsIDs = random.chance(perMille: 600)
         cachesPresence = random.chance(perMille: 600)
+    }
+
+    /// One run in ten goes over HF nodes. Drawn from a generator of its own, so that other runs stay what they were.
+    private mutating func chooseRadio() {
+        var random = SimulationRandom(seed: jitter &* 0x9E37_79B9_7F4A_7C15)
+        guard random.chance(perMille: 100) else { return }
+        links[0].radio = RadioTerms(&random)
+        for index in links.indices.dropFirst() where random.chance(perMille: 500) { links[index].radio = RadioTerms(&random) }
+        let kinds: [FaultKind] = [.radioCut, .radioCut, .nodeStopped, .emissionControl, .lateConfirmations]
+            .filter { _ in random.chance(perMille: 650) }
+        guard !kinds.isEmpty else { return }
+        for _ in 0..<random.spread(1, 8) {
+            faults.append(Fault(time: Int64(random.below(Int(duration / 1_000))) * 1_000, kind: random.pick(kinds)))
+        }
     }
 
     private static func quality(_ random: inout SimulationRandom) -> SimulatedLink.Quality {
@@ -175,26 +198,18 @@ struct Scenario {
             policy.cachesPresence = cachesPresence
             policy.spacesPresence = false
             policy.presence.minimumInterval = .seconds(20)
-            setLink(&policy, site.link(place).quality)
+            policy.blockBytes = blockBytes
+            policy.hold = hold
+            policy.inboxWindow = inboxWindow
+            policy.journalsPresence = journalsPresence
+            policy.linkSession.level = 1
+            site.link(place).adapt(&policy, self)
             vary(&policy, site.policyVariant)
             return policy
         }
         var configuration = SiteMachineConfiguration(local: local, peers: peers)
         configuration.rooms = own.count > 1 ? [own[1]] : []
         return configuration
-    }
-
-    private func setLink(_ policy: inout PeerPolicy, _ quality: SimulatedLink.Quality) {
-        let turn = 2 * quality.delay
-        // The time that a full block takes is a part of every answer.
-        let block = Int64(blockBytes) * 1_000_000_000 / Int64(quality.bytesPerSecond)
-        policy.blockBytes = blockBytes
-        policy.hold = hold
-        policy.inboxWindow = inboxWindow
-        policy.journalsPresence = journalsPresence
-        policy.linkSession.level = 1
-        if quality.isDatagram { policy.linkSession.repeatAfter = .nanoseconds(2 * (turn + 2 * block) + 3_000_000_000) }
-        policy.linkSession.deadAfter = .nanoseconds(20 * (turn + 2 * block) + 300_000_000_000)
     }
 
     /// What a reload changes.

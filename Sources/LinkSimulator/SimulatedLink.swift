@@ -1,15 +1,11 @@
+import Blocks
 import BridgeCore
 import DequeModule
 import NIOCore
 import XMPP
 
 /// The link between two sites: like TCP, or like datagrams.
-final class SimulatedLink {
-    enum Load {
-        case block(ByteBuffer)
-        case stanzas([Stanza])
-    }
-
+final class SimulatedLink: SiteLink {
     struct Quality {
         /// Blocks may be lost, doubled and overtaken.
         var isDatagram = false
@@ -30,9 +26,9 @@ final class SimulatedLink {
         var isConnected = false
         var isHeld = false
         /// Arrived while the site does not read.
-        var held: Deque<Load> = []
+        var held: Deque<LinkLoad> = []
         /// On its way from this end.
-        var flying: Deque<(id: UInt64, load: Load)> = []
+        var flying: Deque<(id: UInt64, load: LinkLoad)> = []
         /// When the channel has sent all that it was given.
         var busyUntil: Int64 = 0
         /// Nothing that is sent here arrives any more, though the end does not know.
@@ -41,7 +37,7 @@ final class SimulatedLink {
 
     private let world: Simulation
     private var ends: [End]
-    var quality: Quality
+    private var quality: Quality
     /// The link can be used.
     private var isUp = true
     /// Counts connections: what belongs to an older one is void.
@@ -66,6 +62,14 @@ final class SimulatedLink {
     var isConnected: Bool { ends[0].isConnected && ends[1].isConnected && !ends[0].isDead && !ends[1].isDead }
     /// Nothing is under way.
     var isQuiet: Bool { ends.allSatisfy { $0.flying.isEmpty && $0.held.isEmpty } }
+
+    func adapt(_ policy: inout PeerPolicy, _ scenario: Scenario) {
+        let turn = 2 * quality.delay
+        // The time that a full block takes is a part of every answer.
+        let block = Int64(scenario.blockBytes) * 1_000_000_000 / Int64(quality.bytesPerSecond)
+        if quality.isDatagram { policy.linkSession.repeatAfter = .nanoseconds(2 * (turn + 2 * block) + 3_000_000_000) }
+        policy.linkSession.deadAfter = .nanoseconds(20 * (turn + 2 * block) + 300_000_000_000)
+    }
 
     // MARK: Connections
 
@@ -132,12 +136,10 @@ final class SimulatedLink {
         if place == 0 { dial(after: Int64(world.random.between(100, 5_000)) * 1_000_000) }
     }
 
-    /// Something waits at this end and there is no connection.
     func wanted(by site: SimulatedSite) {
         if place(site) == 0 { dial(after: 1_000_000) }
     }
 
-    /// This end ends the connection.
     func failed(by site: SimulatedSite) {
         let place = place(site)
         let current = connection
@@ -153,7 +155,6 @@ final class SimulatedLink {
 
     func processStarted(_ site: SimulatedSite) { dial(after: 10_000_000) }
 
-    /// The process at this end is gone; the other end learns of it, soon or late.
     func processGone(_ site: SimulatedSite, kernelLives: Bool) {
         let place = place(site)
         ends[place].isConnected = false
@@ -172,12 +173,12 @@ final class SimulatedLink {
 
     // MARK: Sending
 
-    func send(_ load: Load, from site: SimulatedSite) {
+    func send(_ load: LinkLoad, from site: SimulatedSite) {
         let place = place(site)
         guard ends[place].isConnected else { return world.oracle.fail("a block was sent on a link that is down") }
         let size: Int
         switch load {
-        case .block(let block):
+        case .block(let block, _):
             size = block.readableBytes
             world.trace.record(world.now, "block", number, place, size)
             world.trace.record(block)
@@ -218,7 +219,7 @@ final class SimulatedLink {
         }
     }
 
-    private func arrive(_ id: UInt64, _ load: Load, from place: Int, isRepeat: Bool) {
+    private func arrive(_ id: UInt64, _ load: LinkLoad, from place: Int, isRepeat: Bool) {
         if let index = ends[place].flying.firstIndex(where: { $0.id == id }) {
             ends[place].flying.remove(at: index)
         } else if !isRepeat {
@@ -233,11 +234,11 @@ final class SimulatedLink {
         }
     }
 
-    private func give(_ load: Load, to place: Int) {
+    private func give(_ load: LinkLoad, to place: Int) {
         let peer = ends[place].peer
         guard let process = ends[place].site.process else { return }
         switch load {
-        case .block(let block):
+        case .block(let block, _):
             world.trace.record(world.now, "block in", number, place, block.readableBytes)
             process.turn { $0.linkBlockReceived(peer: peer, block, now: $1) }
         case .stanzas(let stanzas):
@@ -247,7 +248,6 @@ final class SimulatedLink {
         }
     }
 
-    /// The site stops reading, or goes on.
     func held(by site: SimulatedSite, _ isHeld: Bool) {
         let place = place(site)
         ends[place].isHeld = isHeld
@@ -261,15 +261,7 @@ final class SimulatedLink {
 
     // MARK: Faults
 
-    /// What a cut leaves of what is on its way.
-    enum Remains {
-        /// A part of each direction, at random.
-        case some
-        /// Everything of this direction, nothing of the other: acknowledgements are lost.
-        case all(of: Int)
-    }
-
-    func cut(_ remains: Remains, isSilent: Bool) {
+    func cut(_ remains: LinkRemains, isSilent: Bool) {
         guard isConnected else { return }
         world.trace.record(world.now, "link cut", number, isSilent ? 1 : 0)
         var latest = world.now
@@ -297,5 +289,11 @@ final class SimulatedLink {
     func setUp(_ isUp: Bool) {
         self.isUp = isUp
         if !isUp { cut(.some, isSilent: false) } else { dial(after: 1_000_000) }
+    }
+
+    func heal() {
+        quality.loss = 0
+        quality.bytesPerSecond = max(quality.bytesPerSecond, 1_200)
+        setUp(true)
     }
 }

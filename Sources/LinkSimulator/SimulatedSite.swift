@@ -18,7 +18,7 @@ final class SimulatedSite {
     /// How often the bridge was started.
     private(set) var starts = 0
     /// In order of the peers' places in the configuration.
-    private(set) var links: [SimulatedLink] = []
+    private(set) var links: [any SiteLink] = []
 
     // The disk
     var isDiskFull = false
@@ -49,9 +49,9 @@ final class SimulatedSite {
         server = SimulatedServer(self, hasManagement: hasManagement, resends: resends)
     }
 
-    func add(_ link: SimulatedLink) { links.append(link) }
-    func link(_ peer: Int) -> SimulatedLink { links[peer] }
-    func peer(of link: SimulatedLink) -> Int { links.firstIndex { $0 === link } ?? 0 }
+    func add(_ link: any SiteLink) { links.append(link) }
+    func link(_ peer: Int) -> any SiteLink { links[peer] }
+    func peer(of link: any SiteLink) -> Int { links.firstIndex { $0 === link } ?? 0 }
     func owns(_ domain: String) -> Bool { domains.contains(domain) }
 
     // MARK: Clocks

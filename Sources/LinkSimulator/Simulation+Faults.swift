@@ -54,10 +54,33 @@ extension Simulation {
             isDone = cutStream(of: site, longest: 2_000)
         case .localStreamDead:
             isDone = cutStream(of: site, longest: 300_000)
+        case .radioCut, .nodeStopped, .emissionControl, .lateConfirmations:
+            isDone = harm(kind, link as? SimulatedRadio)
         case .blockLost, .blockDuplicated, .blockOvertaken, .bootIn1970:
             isDone = false
         }
         if isDone { statistics.count(kind) }
+    }
+
+    private func harm(_ kind: FaultKind, _ radio: SimulatedRadio?) -> Bool {
+        guard let radio else { return false }
+        let side = radio.side(random.below(2))
+        switch kind {
+        case .radioCut:
+            radio.setCut(true)
+            later(random.spread(1_000, 1_800_000)) { radio.setCut(false) }
+        case .nodeStopped:
+            guard radio.isNodeRunning(side) else { return false }
+            radio.setNode(side, isRunning: false)
+            later(random.spread(500, 600_000)) { radio.setNode(side, isRunning: true) }
+        case .emissionControl:
+            radio.setSilent(side, true)
+            later(random.spread(1_000, 1_800_000)) { radio.setSilent(side, false) }
+        default:
+            radio.holdAnswers(side, true)
+            later(random.spread(1_000, 1_200_000)) { radio.holdAnswers(side, false) }
+        }
+        return true
     }
 
     private func later(_ milliseconds: Int, _ step: @escaping () -> Void) {

@@ -27,7 +27,7 @@ package final class Simulation {
     private(set) var now: Int64 = 0
     private var queue = SimulationQueue()
     private(set) var sites: [SimulatedSite] = []
-    private(set) var links: [SimulatedLink] = []
+    private(set) var links: [any SiteLink] = []
     var users: [SimulatedUser] = []
     var rooms: [Room] = []
     /// Faults are over; what is down comes up and stays.
@@ -60,7 +60,12 @@ package final class Simulation {
                     resends: site.resends))
         }
         for (number, link) in scenario.links.enumerated() {
-            links.append(SimulatedLink(self, number: number, sites[link.one], sites[link.other], link.quality))
+            let (one, other) = (sites[link.one], sites[link.other])
+            if let radio = link.radio {
+                links.append(SimulatedRadio(self, number: number, one, other, radio))
+            } else {
+                links.append(SimulatedLink(self, number: number, one, other, link.quality))
+            }
         }
         // Given to the server and not confirmed: a window for each of the two domains. Confirmed and not recorded: the bound of the
         // inbox, with the windows that pass it.
@@ -131,17 +136,13 @@ package final class Simulation {
             site.server.setSlow(false)
             site.server.ignoresRequests = false
         }
-        for link in links {
-            link.quality.loss = 0
-            link.quality.bytesPerSecond = max(link.quality.bytesPerSecond, 1_200)
-            link.setUp(true)
-        }
+        for link in links { link.heal() }
         for site in sites { after(1_000_000_000) { site.start() } }
     }
 
     /// Whether everything that was sent has found its end, and nothing waits anywhere.
     var isQuiet: Bool {
-        guard sites.allSatisfy({ $0.process != nil && $0.server.isQuiet }), links.allSatisfy(\.isQuiet) else { return false }
+        guard sites.allSatisfy({ $0.process != nil && $0.server.isQuiet }), links.allSatisfy({ $0.isQuiet }) else { return false }
         return oracle.isSettled && sites.allSatisfy { $0.waiting == 0 }
     }
 
@@ -157,6 +158,12 @@ package final class Simulation {
         statistics.virtualSeconds = Int(quietAt / 1_000_000_000)
         statistics.blocks = links.reduce(0) { $0 + $1.blocks }
         statistics.blockBytes = links.reduce(0) { $0 + $1.bytes }
+        let radios = links.compactMap { $0 as? SimulatedRadio }
+        if !radios.isEmpty {
+            statistics.radioRuns = 1
+            statistics.bursts = radios.reduce(0) { $0 + $1.bursts }
+            statistics.radioFaults = statistics.faults
+        }
         statistics.largestJournal = sites.map(\.maximumRows).max() ?? 0
         statistics.repeatedInDoubt = oracle.repeatedInDoubt
         statistics.lostInDoubt = oracle.lostInDoubt
