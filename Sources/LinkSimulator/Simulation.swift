@@ -73,6 +73,12 @@ package final class Simulation {
         makePeople()
     }
 
+    /// Whether the run of a seed has HF nodes and a radio between sites.
+    package static func hasRadio(seed: UInt64) -> Bool {
+        var random = SimulationRandom(seed: seed)
+        return Scenario(&random).links.contains { $0.radio != nil }
+    }
+
     var cutsReads: Bool { scenario.cutsReads }
 
     // MARK: Time

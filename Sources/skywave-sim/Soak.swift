@@ -23,6 +23,9 @@ struct Soak: ParsableCommand {
     @Flag(help: "With --seed: print what happens.")
     var trace = false
 
+    @Flag(help: "Of these seeds, run only those with HF nodes and a radio between sites.")
+    var radio = false
+
     @Option(help: "Processes that work at the same time; all processors when not given.")
     var jobs: Int?
 
@@ -60,6 +63,7 @@ struct Soak: ParsableCommand {
     /// Tells the parent of each seed before and after it, so that a seed that takes the process down is known.
     private func work() {
         for seed in first..<first + UInt64(seeds) {
+            guard !radio || Simulation.hasRadio(seed: seed) else { continue }
             tell("begin \(seed)")
             let result = Simulation(seed: seed, sabotage: damage).run()
             for failure in result.failures { tell("failure \(seed) \(failure)") }

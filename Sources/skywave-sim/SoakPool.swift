@@ -59,7 +59,7 @@ struct SoakPool {
         worker.process.executableURL = URL(fileURLWithPath: "/proc/self/exe").resolvingSymlinksInPath()
         worker.process.arguments =
             ["soak", "--is-worker", "--first", "\(worker.next)", "--seeds", "\(worker.end - worker.next)"]
-            + (soak.sabotage.map { ["--sabotage", $0] } ?? [])
+            + (soak.radio ? ["--radio"] : []) + (soak.sabotage.map { ["--sabotage", $0] } ?? [])
         worker.process.standardOutput = worker.output
         try worker.process.run()
         return worker
@@ -68,6 +68,7 @@ struct SoakPool {
     private func read(_ worker: Worker, _ sum: inout Sum) {
         let text = String(decoding: worker.output.fileHandleForReading.readDataToEndOfFile(), as: UTF8.self)
         worker.process.waitUntilExit()
+        if worker.process.terminationReason == .exit, worker.process.terminationStatus == 0 { worker.next = worker.end }
         var isReported = false
         for line in text.split(separator: "\n") {
             let words = line.split(separator: " ", maxSplits: 3)
@@ -75,7 +76,7 @@ struct SoakPool {
             switch words[0] {
             case "begin":
                 worker.running = seed
-                worker.next = seed + 1
+                if worker.next < worker.end { worker.next = seed + 1 }
                 isReported = false
             case "failure":
                 print("seed \(seed): \(line.split(separator: " ", maxSplits: 2).last ?? "")")
