@@ -79,7 +79,12 @@ final class SimulatedRadio: SiteLink {
         let isEmpty = HFNodeSide.allCases.allSatisfy {
             subnetwork.unfinishedUnits($0) == 0 && subnetwork.nodes.queuedBytes($0, sap: .rcop) == 0
         }
-        return isEmpty && ends.allSatisfy { $0.held.isEmpty && $0.events.isEmpty }
+        // What a node confirmed and nobody got is noticed by the missing acknowledgement alone, after half an hour or so.
+        return isEmpty
+            && ends.allSatisfy { end in
+                end.held.isEmpty && end.events.isEmpty
+                    && end.site.process?.machine.peerSnapshot(end.peer).inFlightStanzas ?? 0 == 0
+            }
     }
 
     /// Transmissions of both nodes.
