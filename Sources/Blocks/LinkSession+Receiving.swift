@@ -17,8 +17,8 @@ extension LinkSession {
         }
         switch header.opening {
         case .refusal(let refusal): return refused(refusal)
-        case .session(let opening): guard open(opening, now: now) else { return }
-        case nil: break
+        case .session(let opening) where mayOpen(header, opening): guard open(opening, header, now: now) else { return }
+        case .session, nil: break
         }
         guard peerSession != 0, header.session == UInt8(truncatingIfNeeded: peerSession) & 0x0F else {
             note(.lateBlock)
@@ -47,8 +47,8 @@ extension LinkSession {
             return false
         case .session(let opening):
             // An opening that follows on a session whose blocks may still wait has to wait for them.
-            guard peerSession == 0 || opening.session == peerSession else { return true }
-            guard open(opening, now: now) else { return false }
+            guard mayOpen(header, opening), peerSession == 0 || opening.session == peerSession else { return true }
+            guard open(opening, header, now: now) else { return false }
         case nil:
             break
         }
@@ -56,10 +56,32 @@ extension LinkSession {
         return header.body != nil || peerSession == 0
     }
 
+    /// Only a first block begins a session. Another one may have a renewed opening, which is for those that read the session
+    /// already: of what went before it nothing would come again.
+    private func mayOpen(_ header: BlockHeader, _ opening: SessionOpening) -> Bool {
+        if let body = header.body, body.lane == .normal, body.block == 0 { return true }
+        return opening.epoch == receiving.epoch && opening.session == peerSession
+    }
+
     /// The other side lives, if it knows this session, and says what it has.
     private mutating func heard(_ header: BlockHeader, now: NIODeadline) {
-        if header.acknowledgedSession == UInt8(truncatingIfNeeded: sending.session) & 0x0F { heardAt = now }
+        guard isAboutThisSession(header) else { return }
+        heardAt = now
         acknowledgementReceived(header)
+    }
+
+    /// Whether the counts of a header are those of our present session: its four bits of a session say so only where the
+    /// other side is known to have been in our epoch, and not many sessions ago. What a run from before a restored copy has
+    /// sent may arrive after it, and be acknowledged with the same bits.
+    private func isAboutThisSession(_ header: BlockHeader) -> Bool {
+        namedByPeer.epoch == sending.epoch && sending.session < namedByPeer.session + Self.distinctSessions
+            && header.acknowledgedSession == UInt8(truncatingIfNeeded: sending.session) & 0x0F
+    }
+
+    private mutating func named(by opening: SessionOpening) {
+        guard opening.peerEpoch == sending.epoch else { return }
+        guard namedByPeer.epoch != opening.peerEpoch || namedByPeer.session < opening.peerSession else { return }
+        namedByPeer = (opening.peerEpoch, opening.peerSession)
     }
 
     /// What ``LinkSessionEvent/received(_:ordinal:)`` brought is durable, and all before it.
@@ -124,7 +146,7 @@ extension LinkSession {
     // MARK: Openings
 
     /// Reads the opening of the other side's session. False when its block is of no use.
-    private mutating func open(_ opening: SessionOpening, now: NIODeadline) -> Bool {
+    private mutating func open(_ opening: SessionOpening, _ header: BlockHeader, now: NIODeadline) -> Bool {
         guard opening.epoch != 0, !receiving.pastEpochs.contains(opening.epoch) else {
             note(.lateBlock)
             // Either the block is late, and its sender knows; or one that was as late, of an epoch before this one, has passed for
@@ -134,7 +156,10 @@ extension LinkSession {
         }
         if opening.epoch == receiving.epoch {
             if opening.session == peerSession {
-                if opening.process == receiving.process { return true }
+                if opening.process == receiving.process {
+                    named(by: opening)
+                    return true
+                }
                 // Two runs of the sender began this session, one of them from an old copy of the journal: what comes of it from
                 // now on may be of either, and must not be counted as the other's.
                 note(.peerRestored)
@@ -166,7 +191,7 @@ extension LinkSession {
             note(.historyRefused)
             return false
         }
-        begin(opening, history: history)
+        begin(opening, header, history: history)
         numbersAcknowledged(opening)
         let remark = opening.profile == configuration.profile ? nil : "the peer uses another profile"
         events.append(.peerRecognised(remark: remark))
@@ -195,7 +220,7 @@ extension LinkSession {
         }
     }
 
-    private mutating func begin(_ opening: SessionOpening, history: ByteBuffer) {
+    private mutating func begin(_ opening: SessionOpening, _ header: BlockHeader, history: ByteBuffer) {
         if opening.epoch != receiving.epoch {
             if receiving.epoch != 0 { note(.peerRestored) }
             receiving.begin(epoch: opening.epoch)
@@ -219,12 +244,29 @@ extension LinkSession {
         }
         blockEnds.append((0, receivedText.end))
         peerSession = opening.session
-        // The other side has seen this session of ours and cannot read it any more: it needs another opening.
-        if opening.peerEpoch == sending.epoch, opening.peerSession >= sending.session, !opening.readsPeerSession,
-            mayBeginAgain()
+        namedByPeer = (0, 0)
+        named(by: opening)
+        if needsOurOpeningAgain(opening, header), mayBeginAgain() { beginSession() }
+        if let own = self.opening,
+            own.peerEpoch != receiving.epoch || receiving.session >= own.peerSession + Self.distinctSessions
         {
-            beginSession()
+            needsRenewal = true
+            isRenewalDue = true
         }
+    }
+
+    /// Whether the other side does not read our present session any more although it has read its opening, which therefore
+    /// does not come again by itself. It may not know that it did: its journal may be an old copy, even one from before it
+    /// heard of us.
+    private func needsOurOpeningAgain(_ opening: SessionOpening, _ header: BlockHeader) -> Bool {
+        let isAboutUs = opening.peerEpoch == sending.epoch
+        if isAboutUs, opening.readsPeerSession, opening.peerSession == sending.session {
+            // It has fewer blocks than were acknowledged: a repeat of the first one came to a copy that knew nothing of them.
+            // Counts go back without such a reason only behind later ones, and nothing is later than a new session.
+            return Int8(bitPattern: header.acknowledgedNormal &- UInt8(truncatingIfNeeded: outgoing[0].acknowledged)) < 0
+        }
+        if isAboutUs, !opening.readsPeerSession, opening.peerSession >= sending.session { return true }
+        return outgoing[0].acknowledged > 0
     }
 
     /// What the other side has of us, by number.
@@ -256,6 +298,8 @@ extension LinkSession {
         let ahead = UInt64(body.block &- UInt8(truncatingIfNeeded: incoming[index].count))
         guard ahead < 128 else {
             note(.duplicateBlock)
+            // Perhaps because it does not know yet that our acknowledgements are about it.
+            isRenewalDue = needsRenewal
             if body.lane == .express { owesExpressAcknowledgement = true }
             return owe(by: now)
         }

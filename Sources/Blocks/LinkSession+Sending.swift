@@ -76,7 +76,7 @@ extension LinkSession {
         }
         if let repeated = nextRepeat(now: now) { return repeated }
         guard !willCut, let deadline = acknowledgementDue, deadline <= now else { return nil }
-        return block(header(now: now))
+        return block(withOpening(header(now: now), isFirst: false))
     }
 
     // MARK: Building blocks
@@ -165,7 +165,23 @@ extension LinkSession {
     private mutating func header(for block: OutgoingLane.Block, _ lane: Lane, now: NIODeadline) -> BlockHeader {
         var header = header(now: now)
         header.body = block.body
-        if lane == .normal, block.number == 0, let opening { header.opening = .session(opening) }
+        return withOpening(header, isFirst: lane == .normal && block.number == 0)
+    }
+
+    /// Adds the opening to the header of a session's first block, and where what it says of the other side had to be renewed.
+    private mutating func withOpening(_ header: BlockHeader, isFirst: Bool) -> BlockHeader {
+        // One that only looks like a first block must not begin a session.
+        let isRenewal = isRenewalDue && (isFirst || header.body?.block != 0)
+        guard var opening, isFirst || isRenewal else { return header }
+        if isRenewal {
+            nameOtherSide(in: &opening)
+            self.opening = opening
+            isRenewalDue = false
+            // It leaves when it is durable, as any opening.
+            records.append(sending.record)
+        }
+        var header = header
+        header.opening = .session(opening)
         return header
     }
 
@@ -181,13 +197,7 @@ extension LinkSession {
         var opening = SessionOpening(epoch: sending.epoch, session: sending.session)
         opening.process = sending.process
         opening.runs = sending.runs
-        opening.peerEpoch = receiving.epoch
-        opening.receivedNormal = receiving.received[0]
-        opening.receivedExpress = receiving.received[1]
-        if fragments.number == receiving.received[0] + 1 { opening.receivedPart = UInt64(fragments.bytes.readableBytes) }
-        opening.peerSession = receiving.session
-        opening.readsPeerSession = peerSession != 0
-        opening.peerProcess = receiving.process
+        nameOtherSide(in: &opening)
         opening.profile = configuration.profile
         if sentText.end > 0 {
             let tail = sentText.tail
@@ -198,6 +208,17 @@ extension LinkSession {
         }
         records.append(sending.record)
         return opening
+    }
+
+    private func nameOtherSide(in opening: inout SessionOpening) {
+        opening.peerEpoch = receiving.epoch
+        opening.receivedNormal = receiving.received[0]
+        opening.receivedExpress = receiving.received[1]
+        opening.receivedPart =
+            fragments.number == receiving.received[0] + 1 ? UInt64(fragments.bytes.readableBytes) : 0
+        opening.peerSession = receiving.session
+        opening.readsPeerSession = peerSession != 0
+        opening.peerProcess = receiving.process
     }
 
     private mutating func nextRepeat(now: NIODeadline) -> ByteBuffer? {
@@ -227,9 +248,8 @@ extension LinkSession {
 
     // MARK: Acknowledgements from the other side
 
-    /// The counts of a header that are about this session.
+    /// The counts of a header that are those of this session.
     mutating func acknowledgementReceived(_ header: BlockHeader) {
-        guard header.acknowledgedSession == UInt8(truncatingIfNeeded: sending.session) & 0x0F else { return }
         acknowledged(header.acknowledgedNormal, .normal)
         if let express = header.acknowledgedExpress { acknowledged(express, .express) }
         // The first one is missing for certain: it goes again at once, unless it did already.

@@ -35,6 +35,10 @@ package struct LinkSession: ~Copyable {
     var needsOpening = false
     /// The opening of this session, for its repeat.
     var opening: SessionOpening?
+    /// The opening of this session was made before the epoch was known that the other side is in, or many sessions ago.
+    var needsRenewal = false
+    /// The next header carries the opening once more, with what is known now of the other side.
+    var isRenewalDue = false
     var outgoing = [OutgoingLane(), OutgoingLane()]
     var encoders: [EncoderBox?] = []
     /// The preset dictionary was refused, or the history was damaged.
@@ -44,6 +48,8 @@ package struct LinkSession: ~Copyable {
     var beginnings = 0
     /// Two sides that were both restored from copies settle after two or three.
     static let maximumBeginnings = 16
+    /// After so many sessions the low bits that headers have of them are the same again.
+    static let distinctSessions: UInt64 = 16
     var unacknowledgedText = 0
     /// Since when the transport has had nothing to do; nil while it works on blocks.
     var idleSince: NIODeadline?
@@ -61,6 +67,8 @@ package struct LinkSession: ~Copyable {
     // MARK: This session, receiving
     /// The session of the other side that is being read; 0 for none.
     var peerSession: UInt64 = 0
+    /// The highest session of ours that an opening of ``peerSession`` named, with its epoch; 0 for none.
+    var namedByPeer: (epoch: UInt64, session: UInt64) = (0, 0)
     /// A session of the other side that was refused in the middle.
     var unreadableSession: UInt64?
     var incoming = [IncomingLane(), IncomingLane()]
@@ -268,6 +276,8 @@ package struct LinkSession: ~Copyable {
     private mutating func resetOutgoing() {
         outgoing = [OutgoingLane(), OutgoingLane()]
         opening = nil
+        needsRenewal = false
+        isRenewalDue = false
         part = nil
         unacknowledgedText = 0
     }

@@ -18,6 +18,8 @@ final class SimulatedUser {
     struct RoomView {
         /// The user wants to be in the room.
         var isWanted = false
+        /// The room has put him out.
+        var wasRemoved = false
         /// The room has told the client that it is in.
         var isJoined = false
         var nicks: Set<String> = []
@@ -50,14 +52,22 @@ final class SimulatedUser {
             view.nicks.remove(nick)
             if isSelf {
                 // While a join is under way this answers the leaving before it.
-                if view.isJoined { view.isWanted = false }
+                if view.isJoined {
+                    view.isWanted = false
+                    view.wasRemoved = true
+                }
                 view.isJoined = false
                 view.nicks = []
             }
-        } else if view.isWanted {
+        } else if view.isWanted || view.wasRemoved {
             view.nicks.insert(nick)
-            // Whoever has left counts himself out at once, whatever is still on its way to him.
-            if isSelf { view.isJoined = true }
+            // Whoever has left counts himself out at once, whatever is still on its way to him. Whoever was put out may have
+            // joined again before he heard of it.
+            if isSelf {
+                view.isWanted = true
+                view.isJoined = true
+                view.wasRemoved = false
+            }
         }
     }
 }

@@ -363,6 +363,90 @@ struct LinkSessionTests {
         #expect(left.isIdle)
     }
 
+    /// Behind a node the other side knows nothing of a restart here, and keeps its session.
+    @Test("A side restored from a copy that had not heard of the other one is sent the opening that it lacks")
+    func restoredBeforeContact() throws {
+        let (left, right) = (SessionEnd(.init(), seed: 1), SessionEnd(.init(), seed: 2))
+        right.commit()
+        let copy = right.journal
+        connect(left, right)
+        try send(1...3, from: left)
+        try send(11...12, from: right)
+        settle(left, right)
+        right.journal = copy
+        right.restart()
+        right.session.connected(now: right.clock)
+        right.collect()
+        try send(13...14, from: right)
+        settle(left, right)
+        #expect(left.delivered == [11, 12, 13, 14].map { "m\($0)" })
+        #expect(right.isIdle)
+        let reads = right.session.isPeerRecognised
+        #expect(reads)
+    }
+
+    /// A node delivers to the run after the crash what it was given for the one before.
+    @Test("Acknowledgements of the epoch before a lost journal, with the bits of the session after it, free nothing")
+    func acknowledgementsOfAnotherEpoch() throws {
+        let (left, right) = joined()
+        let opening = try #require(right.nextBlock(maximumStanzas: 8, partBytes: 2_000))
+        try send(1...3, from: left)
+        while let block = left.nextBlock(maximumStanzas: 8, partBytes: 2_000) {
+            right.session.blockReceived(block, now: right.clock)
+            right.collect()
+            right.commit()
+        }
+        try send(11...11, from: right)
+        let answer = try #require(right.nextBlock(maximumStanzas: 8, partBytes: 2_000))
+        left.journal = RecoveredPeer(needsNewEpoch: true)
+        left.numbered = []
+        left.restart()
+        left.session.connected(now: left.clock)
+        left.collect()
+        left.commit()
+        try send(4...6, from: left)
+        // It goes to a place where nobody is.
+        _ = left.nextBlock(maximumStanzas: 8, partBytes: 2_000)
+        for block in [opening, answer] {
+            left.session.blockReceived(block, now: left.clock)
+            left.collect()
+            left.commit()
+        }
+        #expect(left.delivered == ["m11"])
+        #expect(left.numbered.count == 3)
+        connect(left, right)
+        settle(left, right)
+        #expect(right.delivered == (1...6).map { "m\($0)" })
+        #expect(left.isIdle)
+    }
+
+    @Test("An opening that was renewed begins no session: what went before it does not come again")
+    func renewedOpening() throws {
+        let (left, right) = joined()
+        try send(1...2, from: left)
+        let first = try #require(left.nextBlock(maximumStanzas: 8, partBytes: 2_000))
+        let opening = try #require(right.nextBlock(maximumStanzas: 8, partBytes: 2_000))
+        left.session.blockReceived(opening, now: left.clock)
+        left.collect()
+        left.commit()
+        left.clock = left.clock + .seconds(1)
+        let renewal = left.session.nextServiceBlock(now: left.clock, willCut: false) ?? ByteBuffer()
+        var rest = renewal
+        let header = try #require(try BlockHeader(reading: &rest))
+        guard case .session(let renewed) = header.opening else { return #expect(Bool(false), "it has no opening") }
+        let epoch = right.session.epoch
+        #expect(header.body == nil && renewed.peerEpoch == epoch)
+        right.session.blockReceived(renewal, now: right.clock)
+        let begins = right.session.isPeerRecognised
+        #expect(!begins)
+        right.session.blockReceived(first, now: right.clock)
+        right.collect()
+        right.commit()
+        #expect(right.delivered == ["m1", "m2"])
+        settle(left, right)
+        #expect(left.isIdle && right.isIdle)
+    }
+
     @Test("Parts in a restored copy, of a stanza that came whole since, are forgotten although nothing more is sent")
     func restoredParts() throws {
         let (left, right) = joined()
