@@ -12,7 +12,7 @@ import Testing
         (.answersTwice, "was answered twice", 1), (.keepsInbox, "rows of inbox stay", 1),
         (.keepsOutbox, "rows of outbox stay", 1), (.forgetsJournal, "was lost", 3),
         (.damagesHistory, "the histories of the link", 1), (.dropsRoomPresence, "in room", 9),
-        (.losesRestored, "was lost although the restored journal holds it", 239),
+        (.losesRestored, "was lost although the restored journal holds it", 1127),
     ]
 
     @Test("A broken bridge is caught", arguments: expected)
