@@ -61,11 +61,16 @@ package struct SubnetworkStateMachine: ~Copyable {
     private var clientDeadline: NIODeadline?
     private var armed: NIODeadline?
     private var mtu = 0
+    /// U_PDUs of nodes and SAPs that no peer has.
     package private(set) var strangers: UInt64 = 0
+    /// U_PDUs that came damaged, or for another SAP than ours.
+    package private(set) var refused: UInt64 = 0
+    private let sap: SAP
 
     /// - Parameter seed: of jitter and of the first unit numbers.
     package init(_ configuration: SISClientConfiguration, peers: [SubnetworkPeerConfiguration], seed: UInt64) {
         client = SISClientStateMachine(configuration, seed: seed)
+        sap = configuration.bind.sap
         maximumWindow = configuration.bytesPerDestination
         var mixed = seed
         self.peers = peers.map { peer in
@@ -287,6 +292,11 @@ package struct SubnetworkStateMachine: ~Copyable {
     }
 
     private mutating func deliver(_ indication: UnidataIndication, now: NIODeadline) {
+        // A unit of one segment has no checksum of its own.
+        guard indication.destinationSAP == sap, indication.erroredBlocks.isEmpty, indication.missingBlocks.isEmpty else {
+            refused &+= 1
+            return
+        }
         let source = RCOPSource(node: indication.source, sap: indication.sourceSAP)
         guard
             let number = peers.firstIndex(where: { $0.configuration.node == source.node && $0.configuration.sap == source.sap })
