@@ -131,13 +131,16 @@ package struct RCOPSender: ~Copyable {
     /// - Parameter token: names it in events.
     package mutating func unitOffered(_ bytes: ByteBuffer, token: UInt64, connection: UInt8) -> RCOPAdmission {
         guard let line = lines.firstIndex(where: { $0.number == connection }) else { return .unknownConnection }
-        guard unitCount == 0 || byteCount + bytes.readableBytes <= configuration.bytes else { return .full }
+        guard takesUnits else { return .full }
         byteCount += bytes.readableBytes
         unitCount += 1
         lines[line].waiting.append(Waiting(token: token, order: nextOrder, bytes: bytes, attempts: 0))
         nextOrder += 1
         return .accepted
     }
+
+    /// Whether a unit is taken now, however large.
+    package var takesUnits: Bool { unitCount == 0 || byteCount < configuration.bytes }
 
     /// The owner wants a unit no longer sent.
     ///

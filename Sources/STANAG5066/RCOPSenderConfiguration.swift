@@ -36,7 +36,8 @@ package struct RCOPSenderConfiguration: Equatable, Sendable {
     package var holdOff = TimeAmount.seconds(10)
     /// Units of a connection that may be under way at once, 1 to 128: with more, numbers would be ambiguous.
     package var unitsUnderWay = 64
-    /// Bytes of units that were taken and are not finished. One unit is always taken.
+    /// Bytes of units that were taken and are not finished: while there are as many, no other is taken. The last one may go
+    /// over.
     package var bytes = 4 << 20
 
     package init(

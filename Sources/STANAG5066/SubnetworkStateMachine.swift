@@ -362,9 +362,10 @@ package struct SubnetworkStateMachine: ~Copyable {
         for (number, peer) in peers.enumerated() where peer.isUp {
             let isIdle = peer.inNode == 0
             if !peer.isReady {
-                guard !peer.sender.hasWaiting, hasRoom(peer), client.mayOffer(bytes: 1, to: peer.configuration.node) else {
-                    continue
-                }
+                // A unit may be far from finished when nearly nothing of it is inside the node.
+                guard !peer.sender.hasWaiting, peer.sender.takesUnits, hasRoom(peer),
+                    client.mayOffer(bytes: 1, to: peer.configuration.node)
+                else { continue }
                 peer.isReady = true
                 peer.awaitsIdle = !isIdle
                 actions.append(.ready(number, isIdle: isIdle))
