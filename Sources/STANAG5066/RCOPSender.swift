@@ -52,6 +52,8 @@ package struct RCOPSender: ~Copyable {
     /// Data of one segment; nil while there is no bind.
     private var segmentBytes: Int?
     private var holdUntil: NIODeadline?
+    /// Waits in a row between which nothing was confirmed, and nothing was heard of the peer.
+    private var holds = 0
     private var nextTicket: UInt64 = 1
     private var nextOrder: UInt64 = 0
     /// Of units that are not finished, without headers.
@@ -76,7 +78,9 @@ package struct RCOPSender: ~Copyable {
     package mutating func nextEvent() -> RCOPSenderEvent? { events.popFirst() }
 
     /// When something can be handed over that cannot now, though the node has room.
-    package var nextDeadline: NIODeadline? { unitCount > 0 ? holdUntil : nil }
+    package var nextDeadline: NIODeadline? { holdUntil }
+    /// The peer could not be reached and is left alone for a while.
+    package var isHolding: Bool { holdUntil != nil }
 
     /// The wait is over, whether or not the node takes anything now.
     package mutating func deadlineReached(now: NIODeadline) {
@@ -96,7 +100,7 @@ package struct RCOPSender: ~Copyable {
         guard mtu >= Self.minimumMTU else { return unbound() }
         let bytes = mtu - RCOPHeader.byteCount
         segmentBytes = bytes
-        holdUntil = nil
+        peerHeard()
         // What is cut too large for the new MTU is cut anew.
         for line in lines.indices {
             for index in lines[line].underWay.indices.reversed()
@@ -122,6 +126,22 @@ package struct RCOPSender: ~Copyable {
 
     package mutating func unbound() {
         segmentBytes = nil
+        holdUntil = nil
+    }
+
+    /// The peer can be reached: something of it was heard.
+    package mutating func peerHeard() {
+        holdUntil = nil
+        holds = 0
+    }
+
+    private mutating func hold(now: NIODeadline) {
+        // All that was in the node is rejected when one call has failed; that counts once.
+        if holdUntil.map({ $0 <= now }) ?? true { holds = min(holds + 1, 32) }
+        var wait = configuration.holdOff
+        for _ in 1..<max(holds, 1) where wait < configuration.holdOffMaximum { wait = wait * 2 }
+        let until = now + min(wait, max(configuration.holdOff, configuration.holdOffMaximum))
+        holdUntil = max(holdUntil ?? until, until)
     }
 
     // MARK: Units
@@ -163,7 +183,6 @@ package struct RCOPSender: ~Copyable {
         }
         handed = [:]
         events.removeAll()
-        holdUntil = nil
         byteCount = 0
         unitCount = 0
     }
@@ -238,6 +257,7 @@ package struct RCOPSender: ~Copyable {
     /// handed over; what is known already is ignored.
     package mutating func uPDUConfirmed(_ ticket: UInt64) {
         guard let (line, index, segment) = place(ticket) else { return }
+        holds = 0
         lines[line].underWay[index].confirmed(segment)
         guard lines[line].underWay[index].isFinished else { return }
         let unit = takeUnderWay(line, at: index)
@@ -254,7 +274,7 @@ package struct RCOPSender: ~Copyable {
             case .timeToLiveExpired, .largerThanMTU, .transmissionModeNotSpecified: true
             default: false
             }
-        if !isFinal, place(ticket) != nil { holdUntil = now + configuration.holdOff }
+        if !isFinal, place(ticket) != nil { hold(now: now) }
         failed(ticket, .rejected(reason), isFinal: isFinal)
     }
 

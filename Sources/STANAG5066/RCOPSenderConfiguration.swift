@@ -32,8 +32,11 @@ package struct RCOPSenderConfiguration: Equatable, Sendable {
     /// How often one U_PDU, or with ``Repetition/unit`` one unit, is handed to the node before the unit is given up; at
     /// least 1.
     package var attempts = 4
-    /// How long nothing is handed to the node for this peer after the node said that it cannot be reached.
+    /// How long nothing is handed to the node for this peer after the node said that it cannot be reached; twice as long each
+    /// time in a row, since each call of a peer that is not there uses a frequency that others need.
     package var holdOff = TimeAmount.seconds(10)
+    /// The longest of these waits.
+    package var holdOffMaximum = TimeAmount.minutes(5)
     /// Units of a connection that may be under way at once, 1 to 128: with more, numbers would be ambiguous.
     package var unitsUnderWay = 64
     /// Bytes of units that were taken and are not finished: while there are as many, no other is taken. The last one may go

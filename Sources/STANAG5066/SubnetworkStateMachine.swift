@@ -306,6 +306,7 @@ package struct SubnetworkStateMachine: ~Copyable {
             return
         }
         let peer = peers[number]
+        peer.sender.peerHeard()
         peer.receiver.uPDUReceived(indication.uPDU, from: source, now: now)
         while let event = peer.receiver.nextEvent() {
             guard case .unit(let unit) = event else { continue }
@@ -363,7 +364,7 @@ package struct SubnetworkStateMachine: ~Copyable {
             let isIdle = peer.inNode == 0
             if !peer.isReady {
                 // A unit may be far from finished when nearly nothing of it is inside the node.
-                guard !peer.sender.hasWaiting, peer.sender.takesUnits, hasRoom(peer),
+                guard !peer.sender.hasWaiting, !peer.sender.isHolding, peer.sender.takesUnits, hasRoom(peer),
                     client.mayOffer(bytes: 1, to: peer.configuration.node)
                 else { continue }
                 peer.isReady = true

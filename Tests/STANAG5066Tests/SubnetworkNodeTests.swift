@@ -12,7 +12,7 @@ import Testing
         }
         var token: UInt64 = 1
         for _ in 0..<200 where subnetwork.mayOffer[0] {
-            // Three whole segments, and five bytes: they are never answered, so units stay of which little is inside the node.
+            // Three whole segments, and five bytes that are never answered: of units that stay little is inside the node.
             subnetwork.offer(3 * 59_994 - 8 + 5, token: token)
             token += 1
             var index = 0
@@ -27,6 +27,60 @@ import Testing
         #expect(subnetwork.ends[0].isEmpty && token > 20, "\(subnetwork.debugState)")
         subnetwork.confirm()
         #expect(subnetwork.ends[0].count == 1 && subnetwork.mayOffer[0])
+    }
+
+    /// Lets hours pass in which the node rejects all that it is given.
+    ///
+    /// - Returns: how often it was given something.
+    private func calls(_ subnetwork: TestSubnetwork, _ hours: Int64, token: inout UInt64) -> Int {
+        var calls = 0
+        for _ in 0..<(hours * 3_600) {
+            if subnetwork.mayOffer[0] {
+                subnetwork.offer(100, token: token)
+                token += 1
+            }
+            if !subnetwork.inNode.isEmpty { calls += 1 }
+            while !subnetwork.inNode.isEmpty { subnetwork.reject() }
+            // As dialect `skywave` has it.
+            if subnetwork.takeActions().contains(where: { if case .failed = $0 { true } else { false } }) {
+                subnetwork.fail()
+            }
+            subnetwork.advance(by: .seconds(1))
+        }
+        return calls
+    }
+
+    @Test func `a peer that does not answer is called more and more rarely, until it is heard`() {
+        let subnetwork = TestSubnetwork.bound()
+        var token: UInt64 = 1
+        let first = calls(subnetwork, 1, token: &token)
+        #expect((12...20).contains(first), "\(first)")
+        let later = calls(subnetwork, 10, token: &token)
+        #expect((100...120).contains(later), "\(later)")
+        // Something of another is nothing of this one.
+        subnetwork.deliver(ByteBuffer(repeating: 1, count: 9), from: TestSubnetwork.nodes[1])
+        #expect(calls(subnetwork, 1, token: &token) <= 12)
+        subnetwork.deliver(ByteBuffer(repeating: 1, count: 9))
+        #expect(!subnetwork.inNode.isEmpty || subnetwork.mayOffer[0], "\(subnetwork.debugState)")
+    }
+
+    @Test
+    func
+        `while a peer is left alone nothing is taken for it, so that what waits can still be overtaken`()
+    {
+        let subnetwork = TestSubnetwork.bound([TestSubnetwork.peer(0), TestSubnetwork.peer(1)])
+        for token in 1...2 as ClosedRange<UInt64> {
+            subnetwork.offer(100, token: token)
+            subnetwork.reject()
+            subnetwork.fail()
+            // The rest is over, and the first wait too; the second is twice as long.
+            subnetwork.advance(by: SubnetworkStateMachine.rest)
+            #expect(subnetwork.isUp[0] && subnetwork.mayOffer[0] == (token == 1))
+        }
+        subnetwork.offer(100, token: 3, peer: 1)
+        #expect(subnetwork.inNode.count == 1)
+        subnetwork.advance(by: .seconds(10))
+        #expect(subnetwork.mayOffer[0])
     }
 
     @Test func `what came damaged, or for another client, is no unit`() {
