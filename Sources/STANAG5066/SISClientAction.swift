@@ -120,6 +120,8 @@ package enum SISTrouble: Equatable, Sendable {
     case broken(SISError)
     /// The node does not answer.
     case silent
+    /// The node has said S_DATA_FLOW_OFF, and S_DATA_FLOW_ON does not come.
+    case flowStopped
     /// We have left.
     case stopped
 }
@@ -140,6 +142,7 @@ extension SISTrouble: CustomStringConvertible {
         case .disconnected: "the connection to the node has ended"
         case .broken(let error): "the node does not speak SIS as Edition 3 has it: \(error)"
         case .silent: "the node does not answer"
+        case .flowStopped: "the node has said “flow off” and takes nothing any more; it is bound anew"
         case .stopped: "stopped"
         }
     }

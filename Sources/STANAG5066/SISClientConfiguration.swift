@@ -33,6 +33,10 @@ package struct SISClientConfiguration: Equatable, Sendable {
     /// How long such a U_PDU is still waited for when a later one of the same order has been confirmed.
     package var overtakenPatience: TimeAmount = .minutes(5)
 
+    /// A node that has said S_DATA_FLOW_OFF for so long, may transmit, and has nothing of ours left is bound anew: its
+    /// S_DATA_FLOW_ON will not come any more, and nothing is lost by it.
+    package var flowPatience: TimeAmount = .hours(1)
+
     // MARK: The connection
 
     package var dialTimeout: TimeAmount = .seconds(30)

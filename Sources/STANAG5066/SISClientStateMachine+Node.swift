@@ -19,11 +19,11 @@ extension SISClientStateMachine {
         case .managementMessageIndication(let message): perform(.managementMessage(message))
         case .dataFlowOff:
             guard isBound else { return countUnexpected() }
-            isFlowOn = false
+            if isFlowOn { flowOffSince = now }
             units.flowStopped(crossing: configuration.crossingTime, now: now)
         case .dataFlowOn:
             guard isBound else { return countUnexpected() }
-            isFlowOn = true
+            flowOffSince = nil
             announceCredit()
         case .unidataIndication(let indication), .expeditedUnidataIndication(let indication):
             guard isBound || isStopping else { return countUnexpected() }
@@ -81,7 +81,7 @@ extension SISClientStateMachine {
         let mtu = min(Int(accepted.mtu), UnidataRequest.maximumBytes)
         state = .bound(id, since: now, mtu: mtu)
         // The standard does not say; it would be odd to accept a client and let it not speak.
-        isFlowOn = true
+        flowOffSince = nil
         counters.binds += 1
         perform(.bound(mtu: mtu))
         askForReservation()
@@ -99,6 +99,21 @@ extension SISClientStateMachine {
         connection?.subnet = status
         perform(.subnetChanged(status, reason))
         announceCredit()
+    }
+
+    // MARK: Flow
+
+    /// What came, or the time, may have changed what is waited for.
+    mutating func noteFlow(now: NIODeadline) {
+        guard isBound, !isFlowOn, mayTransmit, units.count == 0 else { return flowStuckSince = nil }
+        flowStuckSince = flowStuckSince ?? now
+    }
+
+    var flowOnDeadline: NIODeadline? { flowStuckSince.map { $0 + configuration.flowPatience } }
+
+    mutating func flowOnOverdue(now: NIODeadline) {
+        guard case .bound(let id, _, _) = state, let deadline = flowOnDeadline, deadline <= now else { return }
+        giveUp(id, .flowStopped, now: now)
     }
 
     // MARK: Keep-alive

@@ -46,7 +46,8 @@ extension SISClientStateMachine {
         return isFlowOn && mayTransmit
     }
 
-    private var mayTransmit: Bool {
+    /// As far as the node has said.
+    var mayTransmit: Bool {
         !configuration.obeysSubnetAvailability || connection?.subnet?.mayTransmit ?? true
     }
 

@@ -51,7 +51,11 @@ package struct SISClientStateMachine: ~Copyable {
     var state = State.idle
     var connection: Connection?
     var backOff: SISBackOff
-    var isFlowOn = true
+    /// Since when the node takes nothing; nil while it does.
+    var flowOffSince: NIODeadline?
+    /// Since when the node takes nothing although it may transmit and has nothing of ours left.
+    var flowStuckSince: NIODeadline?
+    var isFlowOn: Bool { flowOffSince == nil }
     var units = UnitsInNode()
     var reservation: SISReservation?
     /// Over all connections: the node is the same.
@@ -154,6 +158,7 @@ package struct SISClientStateMachine: ~Copyable {
             perform(.drop(id))
             if case .stopping = state { finish() } else { fail(.broken(error), now: now) }
         }
+        noteFlow(now: now)
         rearm()
     }
 
@@ -174,8 +179,10 @@ package struct SISClientStateMachine: ~Copyable {
             endExpiredUnits(now: now)
             keepAliveDue(now: now)
             reservationDue(now: now)
+            flowOnOverdue(now: now)
         case .idle, .waiting, .dialling, .binding, .unbound, .stopping, .stopped: break
         }
+        noteFlow(now: now)
         rearm()
     }
 
@@ -265,7 +272,8 @@ package struct SISClientStateMachine: ~Copyable {
             case .waiting(let deadline), .dialling(let deadline), .binding(_, let deadline), .unbound(_, let deadline),
                 .stopping(_, let deadline):
                 deadline
-            case .bound: [units.nextDeadline, keepAliveDeadline, reservation?.askAt].compactMap(\.self).min()
+            case .bound:
+                [units.nextDeadline, keepAliveDeadline, reservation?.askAt, flowOnDeadline].compactMap(\.self).min()
             }
         guard next != armed else { return }
         armed = next
@@ -280,7 +288,7 @@ extension SISTrouble {
         case .bindRejected(let reason): reason == .invalidSAP || reason == .arqUnsupportableDuringBroadcast
         case .unbound(let reason): reason != .preempted && reason != .inactivity
         case .smallMTU, .wrongSAP: true
-        case .dialFailed, .dialTimeout, .bindTimeout, .disconnected, .broken, .silent, .stopped: false
+        case .dialFailed, .dialTimeout, .bindTimeout, .disconnected, .broken, .silent, .flowStopped, .stopped: false
         }
     }
 }

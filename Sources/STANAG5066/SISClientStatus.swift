@@ -35,7 +35,9 @@ package struct SISClientStatus: Equatable, Sendable {
     }
 
     package var state: State
-    package var isFlowOn: Bool
+    /// Since when the node takes nothing (S_DATA_FLOW_OFF); nil while it does.
+    package var flowOffSince: NIODeadline?
+    package var isFlowOn: Bool { flowOffSince == nil }
     /// What the node said last on this connection; nil for nothing.
     package var subnet: SubnetStatus?
     package var unitsInNode: Int
@@ -56,7 +58,7 @@ extension SISClientStateMachine {
             case .stopped: .stopped
             }
         return SISClientStatus(
-            state: shown, isFlowOn: isFlowOn, subnet: connection?.subnet, unitsInNode: units.count, bytesInNode: units.bytes)
+            state: shown, flowOffSince: flowOffSince, subnet: connection?.subnet, unitsInNode: units.count, bytesInNode: units.bytes)
     }
 
     /// For logs; holds nothing of what is sent.

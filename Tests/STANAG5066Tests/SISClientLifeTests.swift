@@ -249,4 +249,32 @@ struct SISClientLifeTests {
         client.receive(.managementMessageIndication(message))
         #expect(client.take() == [.managementMessage(message)])
     }
+
+    @Test func `A node that never says flow on is bound anew, when it has nothing of ours left and has no reason`() {
+        let client = TestClient.bound()
+        client.offer(1, .test())
+        client.receive(.dataFlowOff)
+        #expect(client.status.flowOffSince == client.now)
+        client.advance(by: .minutes(9))
+        client.receive(.unidataRequestConfirm(UnidataReference(to: .test())))
+        client.advance(by: .minutes(59))
+        // While nothing may be transmitted there is nothing to wonder at.
+        client.receive(.subnetAvailability(.receiveOnly, .emissionControl))
+        client.advance(by: .hours(48))
+        client.receive(.subnetAvailability(.halfDuplex, .unspecified))
+        client.advance(by: .minutes(59))
+        _ = client.take()
+        client.receive(.dataFlowOff, .keepAlive)
+        client.advance(by: .seconds(59))
+        #expect(client.takeWritten() == [.keepAlive])
+        client.advance(by: .seconds(1))
+        #expect(client.take() == [.drop(client.connection), .unbound(.flowStopped)])
+        client.advance(by: .seconds(2))
+        client.connect()
+        client.receive(.bindAccepted(BindAccepted(sap: .rcop, mtu: 2_048)))
+        #expect(client.mayOffer(1) && client.status.isFlowOn)
+        client.receive(.dataFlowOff, .dataFlowOn)
+        client.advance(by: .hours(24))
+        #expect(client.mayOffer(1))
+    }
 }
