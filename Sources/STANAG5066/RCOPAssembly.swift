@@ -40,17 +40,18 @@ struct RCOPAssembly {
     private var next: Int
     /// Bytes of the segments before ``next``.
     private var bytesBeforeNext = 0
-    /// Delimited only: segments that came again with other bytes, and times that all was there and the checksum was
-    /// wrong.
+    /// Delimited only: segments that came again with other bytes, and bytes of which the checksum was wrong.
     private var replacements = 0
-    private var mismatches = 0
+    private var mismatchedBytes = 0
 
     /// What an assembly and a segment cost beyond their data.
     static let overhead = 256
     static let segmentOverhead = 64
     /// More than a sender explains that has started again, or cuts a unit anew for a smaller MTU.
     private static let maximumReplacements = 1_024
-    private static let maximumMismatches = 8
+    /// Where a new unit takes the place of an old one of the same size, each of its segments may complete a mixture of the
+    /// two. So it is work that is bounded: this many checksums of the longest unit, and many more of usual ones.
+    private static let maximumMismatches = 64
 
     init(
         number: UInt8, application: RCOPApplication, firstSegment: Int = 0, mayBeRepeat: Bool = false,
@@ -77,7 +78,7 @@ struct RCOPAssembly {
     var nextSegment: Int { next }
 
     /// Why the unit is lost if nothing more comes.
-    var reasonWhenLate: RCOPDropReason { mismatches > 0 ? .badChecksum : .timedOut }
+    var reasonWhenLate: RCOPDropReason { mismatchedBytes > 0 ? .badChecksum : .timedOut }
 
     func has(_ segment: Int) -> Bool { segments[segment] != nil }
 
@@ -147,8 +148,8 @@ struct RCOPAssembly {
         let unit = joined(skipping: prefix.byteCount, total: total)
         if CRC32.of(unit.readableBytesView) == checksum { return .complete(unit) }
         // Those that are wrong may still be replaced.
-        mismatches += 1
-        return mismatches > Self.maximumMismatches ? .dropped(.badChecksum) : .waiting
+        mismatchedBytes += max(total, 1)
+        return mismatchedBytes > Self.maximumMismatches * unitBytes ? .dropped(.badChecksum) : .waiting
     }
 
     private func joined(skipping prefix: Int, total: Int) -> ByteBuffer {

@@ -317,6 +317,32 @@ import Testing
         #expect(receiver.heldBytes == 0)
     }
 
+    /// As after a restart of the sender: its numbers come round to one that the receiver holds in part.
+    @Test(arguments: Array(1...30) as [UInt64])
+    func `whatever is left of an old unit, a new one under its number is put together`(_ seed: UInt64) {
+        var random = SeededGenerator(seed: seed)
+        func unit(_ count: Int) -> ByteBuffer {
+            ByteBuffer(bytes: (0..<count).map { _ in UInt8.random(in: 0...255, using: &random) })
+        }
+        // Blocks that are filled up have the same length.
+        let size = Int.random(in: 1_000...3_000, using: &random)
+        let old = cut(unit(size), number: 5)
+        let new = unit(seed.isMultiple(of: 2) ? size : Int.random(in: 1_000...3_000, using: &random))
+        var receiver = receiver()
+        let missing = [0, 1].map { _ in Int.random(in: 0..<old.count, using: &random) }
+        for (index, uPDU) in old.enumerated() where !missing.contains(index) {
+            receiver.uPDUReceived(uPDU, from: .ship, now: .second(0))
+        }
+        _ = receiver.drawEvents()
+        // A segment that was rejected comes later.
+        var segments = cut(new, number: 5)
+        for _ in 0..<Int.random(in: 0...3, using: &random) {
+            segments.append(segments.remove(at: Int.random(in: 0..<segments.count, using: &random)))
+        }
+        #expect(receiver.units(of: segments, now: .second(60)).map(\.bytes) == [new])
+        #expect(receiver.heldBytes == 0)
+    }
+
     @Test func `a stanza under the number of one that is half there takes its place`() {
         var receiver = stanzaReceiver()
         let old = cut("<message><body>\(long)</body></message>", .stanzas, number: 5)
