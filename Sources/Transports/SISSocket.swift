@@ -4,8 +4,9 @@ package import STANAG5066
 
 /// TCP connections to a STANAG 5066 node, one at a time, for whoever has a machine that decides.
 ///
-/// A connection is read at all times: a client that throttles its node may be cut off (STANAG 5066 Ed. 3 §A.2.1.14). Confined to its
-/// event loop.
+/// A connection is read at all times: a client that throttles its node may be cut off (STANAG 5066 Ed. 3 §A.2.1.14). A node
+/// that lost its power says nothing of it, and a client that only listens would never find out, so TCP asks every minute
+/// whether the other end still knows the connection. Confined to its event loop.
 package final class SISSocket {
     /// Where a node listens for clients; mostly on port 5066.
     package struct Node: Hashable, Sendable, CustomStringConvertible {
@@ -35,7 +36,7 @@ package final class SISSocket {
 
     private let eventLoop: any EventLoop
     private let timeout: TimeAmount
-    private var channel: (any Channel)?
+    private(set) var channel: (any Channel)?
     private var current: SISConnectionID?
     private var nextNumber: UInt64 = 1
     /// Counts dials: what an abandoned one brings is of no interest.
@@ -57,6 +58,10 @@ package final class SISSocket {
         ClientBootstrap(group: eventLoop)
             .connectTimeout(timeout)
             .channelOption(.tcpOption(.tcp_nodelay), value: 1)
+            .channelOption(.socketOption(.so_keepalive), value: 1)
+            .channelOption(.tcpOption(.init(rawValue: KeepAlive.tcpIdle)), value: KeepAlive.idleSeconds)
+            .channelOption(.tcpOption(.init(rawValue: KeepAlive.tcpInterval)), value: KeepAlive.intervalSeconds)
+            .channelOption(.tcpOption(.init(rawValue: KeepAlive.tcpCount)), value: KeepAlive.count)
             .channelInitializer { channel in
                 channel.eventLoop.makeCompletedFuture { try channel.pipeline.syncOperations.addHandler(handler.value) }
             }
@@ -143,4 +148,16 @@ package final class SISSocket {
 
         func errorCaught(context: ChannelHandlerContext, error: any Error) { context.close(promise: nil) }
     }
+}
+
+/// Two minutes after the last word a node that is gone is known to be. All of it stays on the local network.
+private enum KeepAlive {
+    /// TCP_KEEPIDLE, TCP_KEEPINTVL and TCP_KEEPCNT of Linux.
+    static let tcpIdle: CInt = 4
+    static let tcpInterval: CInt = 5
+    static let tcpCount: CInt = 6
+
+    static let idleSeconds = 60
+    static let intervalSeconds = 15
+    static let count = 4
 }
