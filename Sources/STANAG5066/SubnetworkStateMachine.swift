@@ -84,6 +84,9 @@ package struct SubnetworkStateMachine: ~Copyable {
     package var clientStatus: SISClientStatus { client.status }
     package var clientCounters: SISClientCounters { client.counters }
     package func receiverCounters(_ peer: Int) -> RCOPReceiverCounters { peers[peer].receiver.counters }
+    var mayNotTransmit: Bool { !client.mayTransmit }
+    func holdDeadline(_ peer: Int) -> NIODeadline? { peers[peer].sender.nextDeadline }
+    func application(_ peer: Int) -> RCOPApplication { peers[peer].configuration.application }
     package func unitsSent(_ peer: Int) -> UInt64 { peers[peer].unitsSent }
     package func unitsReceived(_ peer: Int) -> UInt64 { peers[peer].unitsReceived }
     /// Units that were taken and have not ended.

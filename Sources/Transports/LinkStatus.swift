@@ -29,7 +29,8 @@ package struct LinkStatus: Equatable, Sendable {
     package var state: State
     package var since: NIODeadline
     package var connections: [Connection] = []
-    /// On a link without protection, what that means; to be shown wherever the link is.
+    /// On a link without protection, what that means; through a node, why nothing moves although the link is up. To be
+    /// shown wherever the link is.
     package var warning: String?
     /// Payload of TCP in both directions since the start, TLS included, of all connections.
     package var bytesReceived: UInt64 = 0

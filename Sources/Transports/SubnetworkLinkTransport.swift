@@ -29,7 +29,7 @@ package final class SubnetworkLinkTransport: LinkTransport {
     private let description: String
     private let binding: SubnetworkBinding
     private let reader: XMPPUnitReader
-    /// What may wait while nobody reads; beyond it blocks are dropped, which the peer sends again, and in `xep` the bind is ended.
+    /// What may wait while nobody reads. Beyond it units are dropped: blocks the peer sends again, stanzas of `xep` are lost.
     private let heldBytes: Int
     private let classify: (Stanza) -> Service
 
@@ -133,6 +133,7 @@ package final class SubnetworkLinkTransport: LinkTransport {
             }
         }
         if isUp {
+            status.warning = binding.machine.impediment(peer, now: .now())?.description
             status.connections = [
                 .init(
                     description: description, since: counts.since, sends: true, bytesReceived: counts.bytesReceived,

@@ -94,4 +94,29 @@ import Testing
         subnetwork.deliver(uPDU)
         #expect(subnetwork.takeUnits().count == 1 && subnetwork.refused == 3)
     }
+
+    @Test func `an operator is told why nothing moves`() {
+        let subnetwork = TestSubnetwork.bound()
+        #expect(subnetwork.impediment() == nil)
+        subnetwork.say(.dataFlowOff)
+        subnetwork.advance(by: .minutes(4))
+        #expect(subnetwork.impediment() == nil)
+        subnetwork.advance(by: .minutes(3))
+        #expect(subnetwork.impediment() == .flowOff(.minutes(7)))
+        subnetwork.say(.dataFlowOn, .subnetAvailability(.receiveOnly, .emissionControl))
+        #expect(subnetwork.impediment() == .subnet(.receiveOnly))
+        subnetwork.say(.subnetAvailability(.on, .unspecified))
+        #expect(subnetwork.impediment() == nil)
+        subnetwork.offer(10, token: 1)
+        subnetwork.reject()
+        subnetwork.advance(by: .seconds(4))
+        #expect(subnetwork.impediment() == .notAnswering(.seconds(6)))
+        subnetwork.deliver(ByteBuffer(bytes: [0, 1, 0, 0, 0x83, 0x61, 0x3C]))
+        #expect(subnetwork.impediment() == .application(.xmpp, agreed: .skywave))
+        #expect(subnetwork.impediment()?.description.contains("0x8361") == true)
+        subnetwork.deliver(ByteBuffer(bytes: [0, 1, 0, 0, 0x83, 0x62, 0x40, 0x01, 7]))
+        #expect(subnetwork.impediment() == nil)
+        subnetwork.close()
+        #expect(subnetwork.impediment() == nil)
+    }
 }

@@ -66,6 +66,7 @@ final class TestSubnetwork {
 
     var debugState: String { machine.debugState }
     var client: SISClientStatus { machine.clientStatus }
+    func impediment(_ peer: Int = 0) -> SubnetworkImpediment? { machine.impediment(peer, now: now) }
     var refused: UInt64 { machine.refused }
     func unfinished(_ peer: Int = 0) -> Int { machine.unfinishedUnits(peer) }
     func receiver(_ peer: Int = 0) -> RCOPReceiverCounters { machine.receiverCounters(peer) }

@@ -1,0 +1,49 @@
+package import NIOCore
+
+/// Why nothing moves between a peer and this side although there is a bind.
+package enum SubnetworkImpediment: Equatable, Sendable, CustomStringConvertible {
+    /// The node has said that it may not transmit.
+    case subnet(SubnetStatus)
+    /// The node has said S_DATA_FLOW_OFF so long ago.
+    case flowOff(TimeAmount)
+    /// The node could not reach the peer, and is asked again after so long.
+    case notAnswering(TimeAmount)
+    /// All that the peer sends is of another RCOP application than the one agreed.
+    case application(RCOPApplication, agreed: RCOPApplication)
+
+    /// S_DATA_FLOW_OFF is no wonder before.
+    static let usualFlowOff = TimeAmount.minutes(5)
+
+    /// A sentence for an operator.
+    package var description: String {
+        switch self {
+        case .subnet(let status): "The node says that it is \(status); what is for the peer waits."
+        case .flowOff(let duration):
+            "The node has taken nothing for \(Self.text(duration)) (S_DATA_FLOW_OFF); see what its queue waits for."
+        case .notAnswering(let wait): "The peer's node or client does not answer; it is called again in \(Self.text(wait))."
+        case .application(let other, let agreed):
+            "The peer sends RCOP application \(other), and \(agreed) is agreed; set app-id to the same at both ends."
+        }
+    }
+
+    private static func text(_ duration: TimeAmount) -> String {
+        let seconds = max(duration.nanoseconds, 0) / 1_000_000_000
+        return seconds < 120 ? "\(seconds) s" : "\(seconds / 60) min"
+    }
+}
+
+extension SubnetworkStateMachine {
+    /// What an operator should know of a peer that is up; nil where nothing is in the way.
+    package func impediment(_ peer: Int, now: NIODeadline) -> SubnetworkImpediment? {
+        let client = clientStatus
+        guard case .bound = client.state else { return nil }
+        if mayNotTransmit, let subnet = client.subnet { return .subnet(subnet) }
+        if let since = client.flowOffSince, now - since >= SubnetworkImpediment.usualFlowOff { return .flowOff(now - since) }
+        if let until = holdDeadline(peer), until > now { return .notAnswering(until - now) }
+        let counters = receiverCounters(peer)
+        if counters.units == 0, let other = counters.lastForeignApplication {
+            return .application(other, agreed: application(peer))
+        }
+        return nil
+    }
+}
