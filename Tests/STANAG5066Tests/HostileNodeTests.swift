@@ -100,7 +100,8 @@ import Testing
                 subnetwork.refuseConnection()
             }
         }
-        // From now on it does what it should, and what it kept to itself is over some time.
+        // From now on it does what it should; what it has kept to itself it never tells.
+        subnetwork.inNode = []
         subnetwork.say(.dataFlowOn, .subnetAvailability(.on, .unspecified))
         let before = owner.next
         #expect(before > 10, "the node let nothing begin")
@@ -115,6 +116,7 @@ import Testing
             #expect(Set(subnetwork.ends[peer].keys) == owner.offered[peer], "\(subnetwork.debugState)")
             #expect(subnetwork.ends[peer].values.allSatisfy { $0.count == 1 })
             #expect(subnetwork.unfinished(peer) == 0 && subnetwork.isUp[peer])
+            #expect(subnetwork.mayOffer[peer] && subnetwork.isIdle[peer], "\(subnetwork.debugState)")
         }
         #expect(subnetwork.client.unitsInNode == 0 && subnetwork.client.bytesInNode == 0)
     }

@@ -21,6 +21,8 @@ final class TestSubnetwork {
     private(set) var ends: [[UInt64: [SubnetworkAction]]]
     private(set) var isUp: [Bool]
     private(set) var mayOffer: [Bool]
+    /// What was said last of whether the node has nothing of the peer.
+    private(set) var isIdle: [Bool]
 
     static let nodes = ["10.0.0.2", "10.0.0.3"].map { NodeAddress($0)! }
     static let own = NodeAddress("10.0.0.1")!
@@ -50,6 +52,7 @@ final class TestSubnetwork {
         ends = peers.map { _ in [:] }
         isUp = peers.map { _ in false }
         mayOffer = isUp
+        isIdle = isUp
         input { $0.started(now: now) }
     }
 
@@ -196,12 +199,14 @@ final class TestSubnetwork {
                 #expect(isUp[peer], "down twice")
                 isUp[peer] = false
                 mayOffer[peer] = false
-            case .ready(let peer, _):
+            case .ready(let peer, let isIdle):
+                self.isIdle[peer] = isIdle
                 #expect(isUp[peer] && !mayOffer[peer], "ready while down, or twice")
                 mayOffer[peer] = true
             case .finished(let peer, let token), .failed(let peer, let token, _):
                 ends[peer][token, default: []].append(action)
-            case .write, .stopped, .note, .stranger, .idle, .unit: break
+            case .idle(let peer): isIdle[peer] = true
+            case .write, .stopped, .note, .stranger, .unit: break
             }
         }
     }
