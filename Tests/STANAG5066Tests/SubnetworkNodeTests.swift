@@ -12,7 +12,7 @@ import Testing
         }
         var token: UInt64 = 1
         for _ in 0..<200 where subnetwork.mayOffer[0] {
-            // Three whole segments, and five bytes that are never answered: of units that stay little is inside the node.
+            // Three whole segments, and five bytes that are never answered: little of a unit that stays is in the node.
             subnetwork.offer(3 * 59_994 - 8 + 5, token: token)
             token += 1
             var index = 0

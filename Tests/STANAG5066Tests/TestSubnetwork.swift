@@ -2,8 +2,8 @@ import NIOCore
 import STANAG5066
 import Testing
 
-/// A subnetwork machine with clock and drawing of actions, and a node that says what a test wants, whatever the standard
-/// thinks of it.
+/// A subnetwork machine with clock and drawing of actions, and a node that says what a test wants, whatever the
+/// standard thinks of it.
 final class TestSubnetwork {
     private var machine: SubnetworkStateMachine
     private(set) var now = NIODeadline.second(3_600)
@@ -12,7 +12,7 @@ final class TestSubnetwork {
     private(set) var connection: SISConnectionID?
     /// A connection is wanted and not given yet.
     private(set) var isDialling = false
-    /// U_PDUs that the node was given on this connection and has not answered through ``confirm(_:)`` or ``reject(_:_:)``.
+    /// U_PDUs that the node was given on this connection and has not answered with ``confirm(_:)`` or ``reject(_:_:)``.
     var inNode: [UnidataRequest] = []
     /// All that the node was given.
     private(set) var requests: [UnidataRequest] = []
