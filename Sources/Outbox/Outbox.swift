@@ -137,26 +137,35 @@ package struct Outbox: ~Copyable {
         return inFlight.compactMap { $0.isRecorded ? $0.id : nil }
     }
 
+    /// Takes the last batch away for good, in order: from now on it is the caller's.
+    package mutating func takeSent() -> [OutboxEntry] {
+        defer { inFlight.removeAll(keepingCapacity: true) }
+        return inFlight
+    }
+
     /// Puts entries back in front, in their order. They keep their age; limits do not apply to them.
-    package mutating func putBack(_ entries: [OutboxEntry]) {
+    ///
+    /// - Parameter isByAge: behind those of their pair that came before them, where single ones come back one after the other.
+    ///   Only for entries that kept their ids.
+    package mutating func putBack(_ entries: [OutboxEntry], isByAge: Bool = false) {
         guard !entries.isEmpty else { return }
         sortRecent()
-        for entry in entries.reversed() where !queues.prepend(entry) {
+        for entry in entries.reversed() where !queues.prepend(entry, isByAge: isByAge) {
             supersededCount += 1
             noteGone(entry)
         }
     }
 
-    /// Like ``putBack(_:)`` for entries that may have arrived. Returns those that were sent too often already and are not
+    /// Like ``putBack(_:isByAge:)`` for entries that may have arrived. Returns those that were sent too often already and are not
     /// kept.
-    package mutating func putBackInDoubt(_ entries: [OutboxEntry]) -> [OutboxEntry] {
+    package mutating func putBackInDoubt(_ entries: [OutboxEntry], isByAge: Bool = false) -> [OutboxEntry] {
         var tooOften: [OutboxEntry] = []
         var kept: [OutboxEntry] = []
         for var entry in entries {
             entry.attempts += 1
             if entry.attempts < Self.maximumAttempts { kept.append(entry) } else { tooOften.append(entry) }
         }
-        putBack(kept)
+        putBack(kept, isByAge: isByAge)
         return tooOften
     }
 

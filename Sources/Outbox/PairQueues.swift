@@ -120,21 +120,50 @@ struct PairQueues: ~Copyable {
     }
 
     /// Adds in front of everything of its pair. Returns false when it is a presence that a waiting one replaces anyway.
-    mutating func prepend(_ waiting: OutboxEntry) -> Bool {
+    ///
+    /// - Parameter isByAge: in front of what came after it only: smaller ids stay before it.
+    mutating func prepend(_ waiting: OutboxEntry, isByAge: Bool) -> Bool {
         let pair = findPair(waiting.stanza.pairHash)
+        var (previous, next) = (Node.none, pairs[Int(pair)].head)
+        if isByAge {
+            while next != Node.none, let other = nodes[Int(next)].waiting, other.id < waiting.id {
+                (previous, next) = (next, nodes[Int(next)].next)
+            }
+        }
         let isReplaceable = classes.supersedesPresence && waiting.stanza.isPlainAvailability
-        if isReplaceable, pairs[Int(pair)].replaceable > 0, hasNewerPresence(than: waiting.stanza, in: pair) {
+        if isReplaceable, pairs[Int(pair)].replaceable > 0, hasNewerPresence(than: waiting.stanza, from: next) {
             return false
         }
-        let node = makeNode(waiting, pair: pair, sequence: frontSequence, isReplaceable: isReplaceable)
-        frontSequence -= 1
-        let head = pairs[Int(pair)].head
-        nodes[Int(node)].next = head
-        if head == Node.none { pairs[Int(pair)].tail = node } else { nodes[Int(head)].previous = node }
-        pairs[Int(pair)].head = node
-        ages[lifetimeIndex(waiting.stanza)].prepend(reference(to: node))
+        let sequence = previous == Node.none ? frontSequence : nodes[Int(previous)].sequence
+        let node = makeNode(waiting, pair: pair, sequence: sequence, isReplaceable: isReplaceable)
+        nodes[Int(node)].previous = previous
+        nodes[Int(node)].next = next
+        if next == Node.none { pairs[Int(pair)].tail = node } else { nodes[Int(next)].previous = node }
+        if previous == Node.none {
+            frontSequence -= 1
+            pairs[Int(pair)].head = node
+        } else {
+            nodes[Int(previous)].next = node
+        }
+        enterAge(of: node, waiting)
         enterTurn(of: pair)
         return true
+    }
+
+    /// Among those that are about as old, which were put back before it.
+    private mutating func enterAge(of node: Int32, _ waiting: OutboxEntry) {
+        let index = lifetimeIndex(waiting.stanza)
+        var place = 0
+        while place < ages[index].count {
+            let other = nodes[Int(ages[index][place].node)]
+            if other.generation == ages[index][place].generation, let older = other.waiting,
+                older.arrival >= waiting.arrival
+            {
+                break
+            }
+            place += 1
+        }
+        ages[index].insert(reference(to: node), at: place)
     }
 
     // MARK: Taking
@@ -363,8 +392,9 @@ struct PairQueues: ~Copyable {
         return nil
     }
 
-    private func hasNewerPresence(than stanza: Stanza, in pair: Int32) -> Bool {
-        var index = pairs[Int(pair)].head
+    /// Whether the node or one behind it in its pair says something newer.
+    private func hasNewerPresence(than stanza: Stanza, from node: Int32) -> Bool {
+        var index = node
         var reach = Self.replacementReach
         while index != Node.none, reach > 0 {
             let node = nodes[Int(index)]

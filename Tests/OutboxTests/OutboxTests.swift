@@ -224,6 +224,38 @@ import XMPP
         #expect(outbox.takeAll(now: .seconds(80)) == Array(first[1...]) + [after])
     }
 
+    @Test func `what comes back one by one takes its place by age`() throws {
+        let outbox = TestOutbox(limits: OutboxLimits(messageLifetime: .seconds(100)))
+        let stanzas = try (0..<6).map { try message("\($0)") }
+        for (place, stanza) in stanzas.enumerated() { _ = outbox.append(stanza, now: .seconds(place)) }
+        _ = outbox.takeAll(now: .seconds(6))
+        let sent = outbox.takeSent()
+        #expect(sent.map(\.stanza) == stanzas)
+        let newer = try message("newer")
+        _ = outbox.append(newer, now: .seconds(7))
+        // The link names what it has not brought in an order of its own, and keeps the one it has.
+        for place in [2, 0, 5, 1, 4] { outbox.putBack(byAge: [sent[place]]) }
+        #expect(outbox.nextExpiry == .seconds(100))
+        var returned: [Stanza] = []
+        outbox.expire(now: .seconds(101), into: &returned)
+        #expect(returned == [stanzas[0], stanzas[1]])
+        #expect(outbox.takeEach(now: .seconds(101)) == [stanzas[2], stanzas[4], stanzas[5], newer])
+    }
+
+    @Test func `presence that comes back behind an older stanza gives way to a newer one`() throws {
+        let outbox = TestOutbox()
+        let stanzas = [try message("before"), try presence("old")]
+        for stanza in stanzas { _ = outbox.append(stanza, now: start) }
+        _ = outbox.takeAll(now: start)
+        let sent = outbox.takeSent()
+        let newest = try presence("new")
+        _ = outbox.append(newest, now: start)
+        outbox.putBack(byAge: [sent[0]])
+        outbox.putBack(byAge: [sent[1]])
+        #expect(outbox.supersededCount == 1)
+        #expect(outbox.takeEach(now: later) == [stanzas[0], newest])
+    }
+
     @Test func `presence that is put back gives way to a newer one`() throws {
         let outbox = TestOutbox()
         let old = try presence("old")

@@ -18,6 +18,9 @@ final class TestOutbox {
     func append(_ stanza: Stanza, now: UInt64) -> Outbox.Admission { outbox.append(stanza, now: now) }
     func putBack(_ stanzas: [Stanza], now: UInt64) { outbox.putBack(outbox.reclaim(stanzas, now: now)) }
 
+    func takeSent() -> [OutboxEntry] { outbox.takeSent() }
+    func putBack(byAge entries: [OutboxEntry]) { outbox.putBack(entries, isByAge: true) }
+
     func putBackInDoubt(_ stanzas: [Stanza], now: UInt64) -> [Stanza] {
         outbox.putBackInDoubt(outbox.reclaim(stanzas, now: now)).map(\.stanza)
     }
