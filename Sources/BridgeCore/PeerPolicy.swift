@@ -56,6 +56,9 @@ package struct PeerPolicy: Sendable {
     package var batchStanzas: Int = 64
     /// What makes a batch or block wait for more to go with it. Urgent stanzas do not wait where blocks are spoken.
     package var hold = HoldPolicy.time(.milliseconds(20))
+    /// Dialect `xep`: the link says of each stanza that it has arrived, or gives it back. Until then its row stays in the journal,
+    /// and it counts as waiting. Nodes do; a TCP connection does not, and a stanza is done with when the link wants the next.
+    package var confirmsStanzas = false
     /// Whether something urgent ends the waiting for more, in dialect `skywave`.
     package var cutsForUrgency = true
     /// Bytes on the wire that a block should have at most; a stanza that takes more is sent in parts (dialect `skywave`).

@@ -43,16 +43,24 @@ extension PeerStateMachine {
         if isOpen { settle(now: now) }
     }
 
+    /// Stanzas of batches have arrived, as far as the link can know (dialect `xep` over a link that says so of each).
+    ///
+    /// What was given back before, or is not known, is passed over.
+    package mutating func linkConfirmed(_ stanzas: [Stanza], now: NIODeadline) {
+        guard isConfirming else { return }
+        for entry in unconfirmed.take(stanzas) {
+            acknowledgedCount += 1
+            if entry.isRecorded { journal.remove(.outbox, id: entry.id) }
+        }
+        noteUnconfirmed()
+        settle(now: now)
+    }
+
     /// Single stanzas of batches came back, while the link is up (dialect `xep`); as in ``linkDisconnected(unsent:inDoubt:now:)``.
     package mutating func linkReturned(unsent: [Stanza], inDoubt: [Stanza], now: NIODeadline) {
         guard !speaksBlocks else { return }
-        if isStopped, !journal.isOn {
-            for stanza in unsent { giveUp(stanza, .shuttingDown, now: now) }
-            for stanza in inDoubt { giveUp(stanza, .deliveryUnknown, now: now) }
-            return
-        }
-        takeBack(unsent: unsent, inDoubt: inDoubt, isBatchOver: false, now: now)
-        settle(now: now)
+        takeBack(unsent: unsent, inDoubt: inDoubt, isLinkDown: false, now: now)
+        if !isStopped || journal.isOn { settle(now: now) }
     }
 
     /// The link is gone.
@@ -76,18 +84,42 @@ extension PeerStateMachine {
             dropHeldBlocks()
             session.disconnected(now: now)
             drawSession(now: now)
-        } else if isStopped, !journal.isOn {
-            for stanza in unsent { giveUp(stanza, .shuttingDown, now: now) }
-            for stanza in inDoubt { giveUp(stanza, .deliveryUnknown, now: now) }
-            return
         } else {
-            takeBack(unsent: unsent, inDoubt: inDoubt, isBatchOver: true, now: now)
+            takeBack(unsent: unsent, inDoubt: inDoubt, isLinkDown: true, now: now)
+            if isStopped, !journal.isOn { return }
         }
         settle(now: now)
     }
 
-    /// - Parameter isBatchOver: nothing else of the last batch comes back.
-    private mutating func takeBack(unsent: [Stanza], inDoubt: [Stanza], isBatchOver: Bool, now: NIODeadline) {
+    /// - Parameter isLinkDown: nothing else of what was sent comes back.
+    private mutating func takeBack(unsent: [Stanza], inDoubt: [Stanza], isLinkDown: Bool, now: NIODeadline) {
+        if isConfirming {
+            takeBackUnconfirmed(unsent: unsent, inDoubt: inDoubt, isLinkDown: isLinkDown, now: now)
+        } else if isStopped, !journal.isOn {
+            for stanza in unsent { giveUp(stanza, .shuttingDown, now: now) }
+            for stanza in inDoubt { giveUp(stanza, .deliveryUnknown, now: now) }
+        } else {
+            takeBackSent(unsent: unsent, inDoubt: inDoubt, isLinkDown: isLinkDown, now: now)
+        }
+    }
+
+    /// Everything that the link had is still known, with its row and its age.
+    private mutating func takeBackUnconfirmed(unsent: [Stanza], inDoubt: [Stanza], isLinkDown: Bool, now: NIODeadline) {
+        let doubtful = unconfirmed.take(inDoubt)
+        var waiting = unconfirmed.take(unsent)
+        // A link that is gone confirms nothing any more.
+        if isLinkDown { waiting += unconfirmed.removeAll() }
+        noteUnconfirmed()
+        if isStopped, !journal.isOn {
+            for entry in waiting { giveUp(entry.stanza, .shuttingDown, now: now) }
+            for entry in doubtful { giveUp(entry.stanza, .deliveryUnknown, now: now) }
+            return
+        }
+        outbox.putBack(waiting, isByAge: true)
+        endDoubt(of: doubtful, isByAge: true, now: now)
+    }
+
+    private mutating func takeBackSent(unsent: [Stanza], inDoubt: [Stanza], isLinkDown: Bool, now: NIODeadline) {
         let time = clock.milliseconds(now)
         // The rows of what the kernel had taken are gone; what waits again needs one again.
         let (keepsRows, keepsPresence, last) = (journal.isOn, policy.journalsPresence, outbox.lastID)
@@ -98,9 +130,14 @@ extension PeerStateMachine {
             journal.put(.outbox, id: entry.id, entry.stanza, time: time)
         }
         outbox.putBack(waiting)
-        if isBatchOver {
+        if isLinkDown {
             for id in outbox.takeSentRows() { journal.remove(.outbox, id: id) }
         }
+        endDoubt(of: doubtful, isByAge: false, now: now)
+    }
+
+    /// What may have arrived goes again where that does no harm, and else back to its sender.
+    private mutating func endDoubt(of doubtful: [OutboxEntry], isByAge: Bool, now: NIODeadline) {
         var again: [OutboxEntry] = []
         for entry in doubtful {
             count(.inDoubt)
@@ -109,10 +146,16 @@ extension PeerStateMachine {
             case (.message, _), (.iq, _), (.other, _): giveBack(entry, .deliveryUnknown, now: now)
             }
         }
-        for entry in outbox.putBackInDoubt(again) {
+        for entry in outbox.putBackInDoubt(again, isByAge: isByAge) {
             count(.sentTooOften)
             giveBack(entry, .sentTooOften, now: now)
         }
+    }
+
+    /// What is under way counts toward the limits as what waits does.
+    private mutating func noteUnconfirmed() {
+        outbox.sentStanzas = unconfirmed.count
+        outbox.sentBytes = unconfirmed.byteCount
     }
 
     // MARK: Batches
@@ -136,6 +179,10 @@ extension PeerStateMachine {
             maximumBytes: policy.batchBytes, maximumStanzas: policy.batchStanzas, now: time)
         guard !batch.isEmpty else { return }
         for stanza in batch { counters.sent.add(stanza.kind) }
+        if isConfirming {
+            unconfirmed.append(outbox.takeSent())
+            noteUnconfirmed()
+        }
         link = .busy
         lastSent = now
         actions.append(.send(batch))

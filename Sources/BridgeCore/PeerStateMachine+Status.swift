@@ -21,8 +21,8 @@ extension PeerStateMachine {
                 events: counters.eventCounts, bounces: counters.bounceCounts)
             status.linkSince = linkSince
             status.classes = classStatus()
-            status.inFlightStanzas = sent[Lane.normal].count + sent[Lane.express].count
-            status.inFlightBytes = sent[Lane.normal].byteCount + sent[Lane.express].byteCount
+            status.inFlightStanzas = sent[Lane.normal].count + sent[Lane.express].count + unconfirmed.count
+            status.inFlightBytes = sent[Lane.normal].byteCount + sent[Lane.express].byteCount + unconfirmed.byteCount
             status.acknowledgedStanzas = acknowledgedCount
             status.inboxStanzas = inbox.stanzaCount
             status.inboxBytes = inbox.byteCount
@@ -78,6 +78,7 @@ extension PeerStateMachine {
                 return sent[lane][index].entry.stanza
             }
         }
+        for index in 0..<unconfirmed.count where unconfirmed[index].id == outboxID { return unconfirmed[index].stanza }
         return outbox.inOrder().first { $0.entry.id == outboxID }?.entry.stanza
     }
 
@@ -108,6 +109,10 @@ extension PeerStateMachine {
                 let entry = sent[lane][index].entry
                 listed.append(Self.describe(entry, policy.classes.stanzaClass(entry.stanza), .inFlight, time))
             }
+        }
+        for index in 0..<min(unconfirmed.count, max(0, limit - listed.count)) {
+            let entry = unconfirmed[index]
+            listed.append(Self.describe(entry, policy.classes.stanzaClass(entry.stanza), .inFlight, time))
         }
         for (entry, stanzaClass) in outbox.inOrder().prefix(max(0, limit - listed.count)) {
             listed.append(Self.describe(entry, stanzaClass, .waiting, time))

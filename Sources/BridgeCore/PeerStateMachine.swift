@@ -73,6 +73,9 @@ package struct PeerStateMachine: ~Copyable {
     var counters = PeerCounters()
     var actions: Deque<PeerAction> = []
 
+    /// What the link has and has not confirmed, in dialect `xep`. Empty where the link does not confirm.
+    var unconfirmed = UnconfirmedStanzas()
+
     // MARK: The journal
     var journal: PeerJournal
     var ids = PeerIDs()
@@ -135,6 +138,9 @@ package struct PeerStateMachine: ~Copyable {
         case .xep: false
         }
     }
+
+    /// Whether the link says of each stanza what became of it.
+    var isConfirming: Bool { !speaksBlocks && policy.confirmsStanzas }
 
     /// - Parameters:
     ///   - recovered: what the journal held; a fresh one without a journal.
@@ -248,6 +254,7 @@ package struct PeerStateMachine: ~Copyable {
                 journal.add(.put(lane.numbers, id: first, .bytes(NumbersRow.encode(records)), time: 0))
             }
         }
+        for entry in unconfirmed.recordAll() { journal.put(.outbox, id: entry.id, entry.stanza, time: entry.arrival) }
         for entry in outbox.removeAll().sorted(by: { $0.id < $1.id }) {
             if !entry.isRecorded { journal.put(.outbox, id: entry.id, entry.stanza, time: entry.arrival) }
             outbox.restore(OutboxEntry(id: entry.id, stanza: entry.stanza, arrival: entry.arrival, isRecorded: true))
@@ -331,6 +338,7 @@ package struct PeerStateMachine: ~Copyable {
         var policy = policy
         policy.dialect = self.policy.dialect
         policy.isJournaled = self.policy.isJournaled
+        policy.confirmsStanzas = self.policy.confirmsStanzas
         policy.cachesPresence = self.policy.cachesPresence
         policy.presenceLimits = self.policy.presenceLimits
         policy.localDomains = self.policy.localDomains

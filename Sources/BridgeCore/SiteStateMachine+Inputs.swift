@@ -121,6 +121,13 @@ extension SiteStateMachine {
         mark(peers[peer])
     }
 
+    /// Stanzas have arrived, as far as the link can know, in dialect `xep` over a link that says so.
+    package mutating func linkConfirmed(peer: Int, _ stanzas: [Stanza], now: NIODeadline) {
+        self.now = now
+        peers[peer].machine.linkConfirmed(stanzas, now: now)
+        mark(peers[peer])
+    }
+
     /// Single stanzas came back from a link that is up, in dialect `xep`.
     package mutating func linkReturned(peer: Int, unsent: [Stanza], inDoubt: [Stanza], now: NIODeadline) {
         self.now = now

@@ -47,6 +47,9 @@ package enum LinkEvent: Equatable, Sendable {
     /// Whether what is sent now leaves at once. If not, the transport works on what it has, and what is sent now leaves no sooner
     /// than what is sent when it is done. True from the beginning; other transports than a radio's never say anything else.
     case turn(Bool)
+    /// Dialect `xep`: stanzas of batches that were taken have arrived, as far as the link can know: the peer's node or its
+    /// client has confirmed them. A link that says so of one says so of all that do not come back; TCP says it of none.
+    case confirmed([Stanza])
     /// Dialect `xep`: single stanzas of batches that were taken did not reach the peer, or may not have, while the link is up.
     case returned(unsent: [Stanza], inDoubt: [Stanza])
     case received(Stanza)

@@ -8,8 +8,8 @@ package import XMPP
 /// A link through a STANAG 5066 node: one RCOP unit for each block (dialect `skywave`), or for each stanza (`xep`, XEP-0365
 /// 0.2.1).
 ///
-/// The node says of each unit whether it has arrived, so nothing is in doubt for long: in `xep` what failed goes back to its
-/// owner; in `skywave` the owner has it, and a unit that failed for good ends the connection, so that a new session finds out what
+/// The node says of each unit whether it has arrived, so nothing is in doubt for long: in `xep` the owner hears what was confirmed,
+/// and what failed goes back to it; in `skywave` the owner has it, and a unit that failed for good ends the connection, so that a new session finds out what
 /// is missing.
 package final class SubnetworkLinkTransport: LinkTransport {
     /// How a peer's units are classed; places in ``SubnetworkPeerConfiguration/services``.
@@ -43,10 +43,8 @@ package final class SubnetworkLinkTransport: LinkTransport {
     private var isClosed = false
     private var isTurn = true
     private var nextToken: UInt64 = 1
-    /// `xep`: what is on its way, by token.
-    private var stanzas: [UInt64: Stanza] = [:]
-    /// `xep`: what the node has not got of the batch.
-    private var batch: Deque<Stanza> = []
+    /// Empty in `skywave`.
+    private var stanzas = StanzaUnits()
     private var hasConnected = false
     private var counts: LinkStatus
 
@@ -81,12 +79,12 @@ package final class SubnetworkLinkTransport: LinkTransport {
     package func demandConnection() {}
 
     package func send(_ batch: [Stanza]) {
-        guard isUp, self.batch.isEmpty else {
-            events.append(.returned(unsent: batch, inDoubt: []))
+        guard isUp, stanzas.isBatchOver, !isDownPending else {
+            notTaken(batch)
             return scheduleDelivery()
         }
         counts.batchesSent += 1
-        self.batch = Deque(batch)
+        stanzas.batchTaken(batch)
         offerNext()
         scheduleDelivery()
     }
@@ -140,7 +138,7 @@ package final class SubnetworkLinkTransport: LinkTransport {
                     bytesSent: counts.bytesSent)
             ]
         }
-        status.stanzasUnacknowledged = UInt64(stanzas.count)
+        status.stanzasUnacknowledged = UInt64(stanzas.underWayCount)
         status.lastError = counts.lastError ?? (isUp ? nil : binding.lastError)
         return status
     }
@@ -157,8 +155,7 @@ package final class SubnetworkLinkTransport: LinkTransport {
 
     /// `xep`: the next stanza of the batch.
     private func offerNext() {
-        guard let stanza = batch.popFirst() else { return }
-        stanzas[nextToken] = stanza
+        guard let stanza = stanzas.next(token: nextToken) else { return }
         counts.stanzasSent += 1
         offer(stanza.rcopUnit, classify(stanza))
     }
@@ -178,9 +175,8 @@ package final class SubnetworkLinkTransport: LinkTransport {
 
     func wentDown(_ reason: String) {
         isUp = false
-        var unsent = Array(batch)
+        var unsent = stanzas.takeBatch()
         var inDoubt: [Stanza] = []
-        batch = []
         // What the node had comes before what it had not: the owner puts each event's stanzas in front of all others.
         if case .returned(let earlier, let doubtful) = events.last {
             events.removeLast()
@@ -193,7 +189,7 @@ package final class SubnetworkLinkTransport: LinkTransport {
     }
 
     func ready(isIdle: Bool) {
-        guard batch.isEmpty else { return offerNext() }
+        guard stanzas.isBatchOver else { return offerNext() }
         if isTurn != isIdle {
             isTurn = isIdle
             events.append(.turn(isIdle))
@@ -207,23 +203,48 @@ package final class SubnetworkLinkTransport: LinkTransport {
         events.append(.turn(true))
     }
 
-    func finished(_ token: UInt64) { stanzas[token] = nil }
+    func finished(_ token: UInt64) {
+        if let end = stanzas.finished(token) { ended(end) }
+    }
 
     func failed(_ token: UInt64, _ reason: RCOPUnitFailure) {
         switch dialect {
         case .xep:
-            guard let stanza = stanzas.removeValue(forKey: token) else { return }
-            // XEP-0365 0.2.1 §4.3 has it sent again; the owner knows whether it is still worth it.
-            switch reason {
-            case .tooLarge: returned(unsent: [], inDoubt: [stanza])
-            case .rejected, .lost: returned(unsent: [stanza], inDoubt: [])
-            }
+            if let end = stanzas.failed(token, reason) { ended(end) }
         case .skywave:
             guard isUp else { return }
             counts.lastError = "a unit was given up: \(reason)"
             let peer = peer
             binding.eventLoop.assumeIsolated().execute { self.binding.turn { $0.peerFailed(peer, now: $1) } }
         }
+    }
+
+    /// One event for all that ended together in the same way.
+    private func ended(_ end: StanzaUnits.End) {
+        switch end {
+        case .unsent(let stanza): returned(unsent: [stanza], inDoubt: [])
+        case .inDoubt(let stanza): returned(unsent: [], inDoubt: [stanza])
+        case .confirmed(let stanza):
+            guard case .confirmed(let before) = events.last else { return events.append(.confirmed([stanza])) }
+            events[events.count - 1] = .confirmed(before + [stanza])
+        }
+    }
+
+    /// The owner does not know yet that the link is down, or was.
+    private var isDownPending: Bool {
+        events.contains { event in
+            if case .disconnected = event { true } else { false }
+        }
+    }
+
+    /// A batch that crosses with the news that the link is down comes back with that news: for the owner nothing is under way after it.
+    private func notTaken(_ batch: [Stanza]) {
+        for index in events.indices {
+            guard case .disconnected(let unsent, let inDoubt, let reason) = events[index] else { continue }
+            events[index] = .disconnected(unsent: unsent + batch, inDoubt: inDoubt, reason: reason)
+            return
+        }
+        events.append(.returned(unsent: batch, inDoubt: []))
     }
 
     /// One event for all that came back together, in their order.

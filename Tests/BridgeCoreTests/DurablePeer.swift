@@ -29,6 +29,8 @@ final class DurablePeer {
     private(set) var inDoubt: Set<String> = []
     /// Blocks for the link, in order.
     var outgoing: [ByteBuffer] = []
+    /// Batches of stanzas for the link, in order, in dialect `xep`.
+    var batches: [[Stanza]] = []
     private(set) var isLinkWanted = false
     private(set) var isLinkHeld = false
     private(set) var isReadingStopped = false
@@ -37,9 +39,9 @@ final class DurablePeer {
     private(set) var restarts = 0
     private(set) var urgentBlocks = 0
 
-    init(_ policy: PeerPolicy, seed: UInt64) {
+    init(_ policy: PeerPolicy, seed: UInt64, dialect: LinkDialect = .skywave) {
         var policy = policy
-        policy.dialect = .skywave
+        policy.dialect = dialect
         self.policy = policy
         self.seed = seed
         machine = PeerStateMachine(policy: policy, clock: ServiceClock(now: now), now: now, random: seed)
@@ -56,6 +58,7 @@ final class DurablePeer {
         for row in journal.peer[.inbox] { inDoubt.insert(String(decoding: row.payload, as: UTF8.self)) }
         unconfirmed = []
         outgoing = []
+        batches = []
         armed = nil
         isLinkHeld = false
         isReadingStopped = false
@@ -80,7 +83,9 @@ final class DurablePeer {
     private func draw() {
         while let action = machine.nextAction() {
             switch action {
-            case .send: Issue.record("a batch of stanzas on a link that speaks blocks")
+            case .send(let batch):
+                if policy.dialect == .skywave { Issue.record("a batch of stanzas on a link that speaks blocks") }
+                batches.append(batch)
             case .sendBlock(let block, let isUrgent):
                 outgoing.append(block)
                 if isUrgent { urgentBlocks += 1 }

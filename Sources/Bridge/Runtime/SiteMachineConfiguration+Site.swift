@@ -81,6 +81,7 @@ extension PeerPolicy {
             dialect = .xep
             batchBytes = peer.transport.batchBytes
             hold = peer.transport.node == nil ? .time(peer.transport.hold) : .turn
+            confirmsStanzas = peer.transport.node != nil
         case .skywave:
             dialect = .skywave
             blockBytes = peer.block.size

@@ -180,6 +180,7 @@ extension SiteRuntime {
             site.linkDisconnected(peer: number, unsent: unsent, inDoubt: inDoubt, now: now)
         case .ready: site.linkReady(peer: number, now: now)
         case .turn(let isOpen): site.linkTurnChanged(peer: number, isOpen: isOpen, now: now)
+        case .confirmed(let stanzas): site.linkConfirmed(peer: number, stanzas, now: now)
         case .returned(let unsent, let inDoubt):
             site.linkReturned(peer: number, unsent: unsent, inDoubt: inDoubt, now: now)
         case .batchEnd: break

@@ -149,6 +149,10 @@ extension SiteStatus.Peer {
             lines.append(
                 "  in flight: \(SiteStatus.stanzas(core.inFlightStanzas)), \(core.inFlightBytes) bytes; "
                     + "\(core.acknowledgedStanzas) acknowledged by the peer")
+        } else if core.inFlightStanzas > 0 || core.acknowledgedStanzas > 0 {
+            lines.append(
+                "  in flight: \(SiteStatus.stanzas(core.inFlightStanzas)), \(core.inFlightBytes) bytes; "
+                    + "\(core.acknowledgedStanzas) confirmed by the node")
         } else if link.stanzasUnacknowledged > 0 {
             let doubtful = SiteStatus.stanzas(Int(clamping: link.stanzasUnacknowledged))
             lines.append("  in doubt, should the connection break now: \(doubtful)")

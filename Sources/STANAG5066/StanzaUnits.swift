@@ -1,0 +1,59 @@
+import DequeModule
+package import XMPP
+
+/// The stanzas of a batch, each on its way as a unit of its own (XEP-0365 0.2.1 §4.1), and what became of each.
+///
+/// A stanza is handed over when the node has room for it; then it has a token, as units have, until the unit ends. Every stanza
+/// ends once: what is told of a token that is not under way – of a unit that came back when its bind ended – says nothing new.
+package struct StanzaUnits: Sendable {
+    /// What became of a stanza that was under way.
+    package enum End: Equatable, Sendable {
+        /// The node, or the client behind the peer's node, has confirmed all of it, as its class wants it.
+        case confirmed(Stanza)
+        /// It has to be sent again, as a whole, if it is still worth it (XEP-0365 0.2.1 §4.3).
+        case unsent(Stanza)
+        /// It cannot be sent through this node.
+        case inDoubt(Stanza)
+    }
+
+    /// What the node has not got of the batch.
+    private var batch: Deque<Stanza> = []
+    /// By token.
+    private var underWay: [UInt64: Stanza] = [:]
+
+    package init() {}
+
+    /// All of the batch was handed over; another may follow.
+    package var isBatchOver: Bool { batch.isEmpty }
+    package var underWayCount: Int { underWay.count }
+
+    package mutating func batchTaken(_ batch: [Stanza]) {
+        precondition(isBatchOver, "one batch at a time")
+        self.batch = Deque(batch)
+    }
+
+    /// The stanza to be handed over next, as the unit of this token; nil when the batch is over.
+    package mutating func next(token: UInt64) -> Stanza? {
+        guard let stanza = batch.popFirst() else { return nil }
+        underWay[token] = stanza
+        return stanza
+    }
+
+    package mutating func finished(_ token: UInt64) -> End? {
+        underWay.removeValue(forKey: token).map { .confirmed($0) }
+    }
+
+    package mutating func failed(_ token: UInt64, _ reason: RCOPUnitFailure) -> End? {
+        guard let stanza = underWay.removeValue(forKey: token) else { return nil }
+        switch reason {
+        case .tooLarge: return .inDoubt(stanza)
+        case .rejected, .lost: return .unsent(stanza)
+        }
+    }
+
+    /// No more can be handed over: takes what the node has not got, in order. What is under way ends by its tokens.
+    package mutating func takeBatch() -> [Stanza] {
+        defer { batch = [] }
+        return Array(batch)
+    }
+}

@@ -1,0 +1,44 @@
+import STANAG5066
+import TestSupport
+import Testing
+import XMPP
+
+/// Stanzas as units, and what becomes of each.
+@Suite struct StanzaUnitsTests {
+    private func message(_ body: String) throws -> Stanza {
+        try StanzaText.read("<message from='a@ship.example' to='b@shore.example'><body>\(body)</body></message>")
+    }
+
+    @Test func `a batch is handed over one by one, and every stanza ends once`() throws {
+        let stanzas = try (0..<4).map { try message("\($0)") }
+        var units = StanzaUnits()
+        units.batchTaken(stanzas)
+        #expect(units.next(token: 7) == stanzas[0])
+        #expect(units.next(token: 8) == stanzas[1])
+        #expect(!units.isBatchOver && units.underWayCount == 2)
+        #expect(units.finished(8) == .confirmed(stanzas[1]))
+        #expect(units.finished(8) == nil && units.failed(8, .lost) == nil)
+        #expect(units.next(token: 9) == stanzas[2])
+        #expect(units.next(token: 10) == stanzas[3])
+        #expect(units.isBatchOver && units.next(token: 11) == nil)
+        #expect(units.failed(7, .rejected(.timeToLiveExpired)) == .unsent(stanzas[0]))
+        #expect(units.failed(9, .tooLarge) == .inDoubt(stanzas[2]))
+        #expect(units.failed(10, .lost) == .unsent(stanzas[3]))
+        #expect(units.underWayCount == 0)
+    }
+
+    @Test func `what the node has not got comes back apart, and a late confirmation says nothing`() throws {
+        let stanzas = try (0..<3).map { try message("\($0)") }
+        var units = StanzaUnits()
+        units.batchTaken(stanzas)
+        _ = units.next(token: 1)
+        #expect(units.takeBatch() == Array(stanzas[1...]))
+        #expect(units.isBatchOver && units.takeBatch().isEmpty)
+        #expect(units.failed(1, .lost) == .unsent(stanzas[0]))
+        // The bind has ended and another begun; the old token is not the new one's.
+        units.batchTaken(stanzas)
+        _ = units.next(token: 2)
+        #expect(units.finished(1) == nil)
+        #expect(units.finished(2) == .confirmed(stanzas[0]))
+    }
+}
