@@ -176,7 +176,8 @@ let package = Package(
         .testTarget(
             name: "TransportsTests",
             dependencies: [
-                "Transports", "TLS", "Blocks", "XMPP", "TestSupport", nioCore, nioPosix, nioEmbedded, nioLocks, logging,
+                "Transports", "TLS", "Blocks", "STANAG5066", "HFNode", "LinkCatalogue", "RadioSimulator", "HFNodeServer", "XMPP",
+                "TestSupport", nioCore, nioPosix, nioEmbedded, nioLocks, logging,
             ]),
         .target(name: "CFaultyFiles", path: "Tests/CFaultyFiles", linkerSettings: [.linkedLibrary("sqlite3")]),
         .testTarget(
