@@ -4,7 +4,7 @@
 #   make demo             two servers, two bridges, a conversation; KEEP=1 leaves it running, make demo-stop ends that;
 #                         LINK=hf-skywave-poor-1200L over two STANAG 5066 nodes on that radio link of sim/links
 #   make build            release build of the daemon
-#   make soak-real        real servers and bridges, killed and cut under load; ROUNDS=100, SEED=1, MODE=resend|bounce|off|radio
+#   make soak-real        real servers and bridges, killed and cut under load; ROUNDS=100, SEED=1, MODE=resend|bounce|off|radio|radio-xep
 #   make bench            measurements
 #   make soak             whole sites through seeded faults in virtual time, SEEDS of them
 #   make fuzz             libFuzzer on the parsers, FUZZ_SECONDS each

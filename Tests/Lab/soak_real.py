@@ -2,13 +2,13 @@
 
     soak_real.py --bridge .build/release/skywave --rounds 100 --seed 7
     soak_real.py --bridge … --rounds 8 --limit 60                 the short form of `make test`
-    soak_real.py --bridge … --mode off --seed 7 --rounds 5        one mode: resend, bounce, off or radio
+    soak_real.py --bridge … --mode off --seed 7 --rounds 5        one mode: resend, bounce, off, radio or radio-xep
 
 Two Prosody and two bridges carry conversations both ways, pings, and a room on each side with occupants from both. In
 each round one of the four processes is ended with SIGKILL, or the link is cut or goes silent; what was ended starts
 again, users whose server ended log in again, and when everything has come to rest the books are closed. In mode radio the link
-is two STANAG 5066 nodes on a modelled radio: bridges and nodes are killed, and the radio is cut. What is counted how, and what
-can be proved, stands in docs/soak.md.
+is two STANAG 5066 nodes on a modelled radio: bridges and nodes are killed, and the radio is cut; in mode radio-xep the bridges speak
+dialect xep on it. What is counted how, and what can be proved, stands in docs/soak.md.
 """
 
 import argparse
@@ -27,7 +27,7 @@ import slixmpp
 
 from lab.client import Client, CheckFailed
 from lab.federation import Federation, Site
-from lab.ledger import Ledger, Request, Verdict
+from lab.ledger import Ledger, LinkDoubt, Request, Verdict
 from lab.processes import LabError, run_until_signalled
 from lab.rooms import ROOM_CHARGES, Occupant, RoomLedger
 from lab.tap import Tap
@@ -47,6 +47,7 @@ MODES = {
     "bounce": ["smacks_enabled_s2s = true"],
     "off": ["smacks_enabled_s2s = false"],
     "radio": ["smacks_enabled_s2s = true"],
+    "radio-xep": ["smacks_enabled_s2s = true"],
 }
 SERVER_LINES = [
     "muc_room_default_persistent = true", "muc_room_locking = false", "muc_room_default_history_length = 500",
@@ -133,14 +134,18 @@ class Soak:
         self.mode, self.rounds, self.options = mode, rounds, options
         self.random = random.Random(f"{options.seed} {mode}")
         directory = ROOT / ".lab" / "soak" / mode
-        lines = [] if options.dialect == "xep" else ['journal = { mode = "durable" }']
-        self.is_radio = mode == "radio"
+        self.is_radio = mode.startswith("radio")
+        dialect = "xep" if mode == "radio-xep" else options.dialect
+        # Over TCP a journal adds nothing to what dialect xep can know of the other side.
+        lines = [] if dialect == "xep" and not self.is_radio else ['journal = { mode = "durable" }']
+        # Nodes say what arrived and number nothing: what was under way may come again.
+        self.doubt = LinkDoubt() if dialect == "xep" and self.is_radio else None
         self.pause = RADIO_PAUSE if self.is_radio else PAUSE
         link = {"link": "radio", "radio": RADIO, "speed": RADIO_SPEED} if self.is_radio else {"link": "plain"}
         self.federation = Federation(
             Variant("prosody", "prosody", "dialback", **link), directory, Path(options.bridge).resolve(),
-            options.verbose, dialect=options.dialect, site_lines=lines, server_lines=SERVER_LINES + MODES[mode],
-            resends=mode in ("resend", "radio"))
+            options.verbose, dialect=dialect, site_lines=lines, server_lines=SERVER_LINES + MODES[mode],
+            resends=mode == "resend" or self.is_radio)
         block = self.federation.block
         self.outward, self.inward = [], []
         for site, base in ((self.federation.left, 2), (self.federation.right, 12)):
@@ -148,11 +153,11 @@ class Soak:
             self.outward.append(Tap((block[base + 4], 5269), (site.bridge_address, 5269)))
             self.inward.append(Tap((block[base + 5], 5269), (site.server_address, 5269)))
         self.users: list[User] = []
-        self.ledger = Ledger(self.outward, self.inward)
+        self.ledger = Ledger(self.outward, self.inward, self.doubt)
         self.rooms = RoomLedger(
             self.outward, self.inward, [f"{ROOM}@{site.room_domain}" for site in self.federation.sites],
             [Occupant(f"{site.user}{n}", side, f"{site.user}{n}@{site.domain}/desk")
-             for side, site in enumerate(self.federation.sites) for n in range(USERS_PER_SIDE)])
+             for side, site in enumerate(self.federation.sites) for n in range(USERS_PER_SIDE)], self.doubt)
         self.numbers: dict[str, int] = {}
         self.total = Verdict()
         self.is_loaded = False
@@ -193,7 +198,10 @@ class Soak:
 
     async def round(self, number: int):
         fault = self.draw()
-        self.ledger = Ledger(self.outward, self.inward)
+        if self.doubt:
+            self.doubt.until = 0.0
+            self.doubt.stanzas.clear()
+        self.ledger = Ledger(self.outward, self.inward, self.doubt)
         self.rooms.begin_round()
         for tap in self.outward + self.inward:
             tap.forget()
@@ -277,7 +285,9 @@ class Soak:
                    ("kill the bridge of", left, "bridge"), ("kill the bridge of", right, "bridge"),
                    ("cut the link", None, "cut"), ("silence the link", None, "freeze")]
         if self.is_radio:
-            choices = choices[2:4] + [("kill the nodes", None, "nodes"), ("cut the radio", None, "cut")]
+            choices = choices[2:4] + [("kill the nodes", None, "nodes"), ("cut the radio", None, "cut"),
+                                      ("kill the nodes and the bridge of", left, "site"),
+                                      ("kill the nodes and the bridge of", right, "site")]
         name, site, kind = self.random.choice(choices)
         return Fault(f"{name} {site.name}" if site else name, site, kind, self.random.uniform(0.2, 1.2),
                      self.random.uniform(0.0, 1.2))
@@ -285,13 +295,17 @@ class Soak:
     async def inflict(self, fault: Fault):
         relay, radio = self.federation.relay, self.federation.radio
         if fault.kind == "nodes":
+            self.note_doubt()
             radio.kill()
             await asyncio.sleep(fault.lasts)
             await radio.start()
+            self.note_doubt()
         elif fault.kind == "cut" and radio:
+            self.note_doubt()
             radio.cut()
             await asyncio.sleep(fault.lasts)
             radio.mend()
+            self.note_doubt()
         elif fault.kind == "cut":
             relay.cut()
             await asyncio.sleep(fault.lasts)
@@ -300,11 +314,18 @@ class Soak:
             relay.freeze()
             await asyncio.sleep(fault.lasts)
             relay.thaw()
-        elif fault.kind == "bridge":
+        elif fault.kind in ("bridge", "site"):
             fault.site.bridge.daemon.kill()
+            if fault.kind == "site":
+                # What was inside the nodes is gone as well: nobody but the journal has it.
+                radio.kill()
+            self.note_doubt()
             self.rooms.bridge_killed(self.federation.sites.index(fault.site))
             await asyncio.sleep(fault.lasts)
+            if fault.kind == "site":
+                await radio.start()
             await fault.site.bridge.start()
+            self.note_doubt()
         else:
             fault.site.server.daemon.kill()
             self.rooms.server_killed(self.federation.sites.index(fault.site))
@@ -317,6 +338,14 @@ class Soak:
                 if user.site is fault.site:
                     self.users[index] = User(user.site, user.side, user.name, self)
                     await self.users[index].come_online()
+
+    def note_doubt(self):
+        """What both bridges have in their journals for the link, running or not, may be under way on it."""
+        if not self.doubt:
+            return
+        self.doubt.until = time.monotonic()
+        for site in self.federation.sites:
+            self.doubt.stanzas |= {(site.name, stanza["id"]) for stanza in site.bridge.queue()}
 
     # Rest
 

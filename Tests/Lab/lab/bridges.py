@@ -156,6 +156,11 @@ class Bridge:
     def status(self) -> dict:
         return json.loads(self.command("status", "--config", str(self.config), "--json"))
 
+    def queue(self) -> list[dict]:
+        """What waits for the link or is in flight on it; while the bridge is not running, what its journal says."""
+        listed = self.command("queue", "list", "--config", str(self.config), "--limit", "10000", "--json")
+        return [stanza for peer in json.loads(listed)["peers"] for stanza in peer["stanzas"]]
+
     def peer(self) -> dict:
         """What `status` says of the only peer."""
         return self.status()["peers"][0]

@@ -27,6 +27,19 @@ class Request(NamedTuple):
 
 
 @dataclass
+class LinkDoubt:
+    """What a link that numbers nothing may bring a second time, or late (dialect xep): what was under way on it when a process or
+    a node ended."""
+
+    until: float = 0.0  # what a bridge had after this was not under way
+    stanzas: set[tuple[str, int]] = field(default_factory=set)  # by bridge and id, as its journal says
+
+    def covers(self, given: list) -> bool:
+        """Whether what a bridge was given so may have been under way."""
+        return any(seen.at <= self.until for seen in given)
+
+
+@dataclass
 class Verdict:
     """The count of one round."""
 
@@ -46,7 +59,8 @@ class Ledger:
     server and its bridge stands a `Tap`. So it is known which hand had it last, and what that hand had signed for.
     """
 
-    def __init__(self, outward: list[Tap], inward: list[Tap]):
+    def __init__(self, outward: list[Tap], inward: list[Tap], doubt: LinkDoubt | None = None):
+        self.doubt = doubt  # None: the link brings everything once
         # by side: from the server to its bridge, from the bridge to its server
         self.outward, self.inward = outward, inward
         self.sent: dict[str, Sent] = {}
@@ -112,6 +126,8 @@ class Ledger:
                     counts["doubled in doubt"] += 1
                 elif len(sightings) <= 1:
                     counts["doubled by receiver's server"] += 1
+                elif self._was_under_way(sent):
+                    counts["doubled on the link in doubt"] += 1
                 else:
                     counts["duplicated"] += 1
                     verdict.faults.append(f"duplicated: {self.describe(sent)}")
@@ -120,7 +136,15 @@ class Ledger:
                 doubtful.add(sent.token)
         self._check_order(verdict, doubtful)
         self._check_requests(verdict)
+        if self.doubt:
+            counts["stanzas in doubt on the link"] += len(self.doubt.stanzas)
+            if (doubled := counts["doubled on the link in doubt"]) > len(self.doubt.stanzas):
+                verdict.faults.append(f"{doubled} messages came twice over the link, and only {len(self.doubt.stanzas)} "
+                                      "stanzas were in doubt on it")
         return verdict
+
+    def _was_under_way(self, sent: Sent) -> bool:
+        return self.doubt is not None and self.doubt.covers(self.outward[sent.side].sightings(sent.token))
 
     def _check_order(self, verdict: Verdict, doubtful: set[str]):
         for pair, tokens in sorted(self.arrivals.items()):
@@ -133,6 +157,8 @@ class Ledger:
                     verdict.counts["late in doubt"] += 1
                 elif self._was_in_order(pair, token):
                     verdict.counts["reordered by receiver's server"] += 1
+                elif self._was_under_way(self.sent[token]):
+                    verdict.counts["late on the link in doubt"] += 1
                 else:
                     verdict.counts["reordered"] += 1
                     verdict.faults.append(f"reordered: {self.describe(self.sent[token])} came after {highest}")

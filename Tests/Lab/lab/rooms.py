@@ -4,7 +4,7 @@ import time
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from .ledger import Verdict
+from .ledger import LinkDoubt, Verdict
 from .tap import Seen, Stream, Tap, domain_of
 
 # What the bridges answer for; everything else is counted by whose it is.
@@ -48,7 +48,9 @@ class RoomLedger:
     not. What a room had to tell and lost with its server, nobody can fetch.
     """
 
-    def __init__(self, outward: list[Tap], inward: list[Tap], rooms: list[str], occupants: list[Occupant]):
+    def __init__(self, outward: list[Tap], inward: list[Tap], rooms: list[str], occupants: list[Occupant],
+                 doubt: LinkDoubt | None = None):
+        self.doubt = doubt  # None: the link brings everything once
         # by side: from the server to its bridge, from the bridge to its server
         self.outward, self.inward, self.rooms = outward, inward, rooms
         self.occupants = {occupant.name: occupant for occupant in occupants}
@@ -175,7 +177,7 @@ class RoomLedger:
         return None if has_gap or copies else "never written to the bridge"
 
     def _count_double(self, said: Said, occupant: Occupant, verdict: Verdict):
-        _, written = self._way_in(said)
+        given, written = self._way_in(said)
         copies, handed = self._way_out(said, occupant)
         if said.speaker.side != said.room and len(written) > 1:
             # Said twice in the room, so everybody heard it twice.
@@ -186,6 +188,8 @@ class RoomLedger:
             culprit = "doubled by occupant's server"
         else:
             culprit = "doubled in doubt" if any(seen.is_doubtful for seen in handed[:-1]) else None
+        if not culprit and self.doubt and self.doubt.covers(given + copies):
+            culprit = "doubled on the link in doubt"
         if culprit:
             verdict.counts[f"room: {culprit}"] += 1
         else:
