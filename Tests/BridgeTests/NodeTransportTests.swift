@@ -1,8 +1,10 @@
-import Bridge
+import BridgeCore
 import ConfigurationText
 import NIOCore
 import STANAG5066
 import Testing
+
+@testable import Bridge
 
 /// `[peer.transport]` with `kind = "stanag5066"`.
 @Suite struct NodeTransportTests {
@@ -51,6 +53,24 @@ import Testing
         #expect(node.application == .xmpp)
         #expect(node.normal.confirmation == .client && node.urgent.confirmation == .client)
         #expect(node.presence == .init(connection: 0, priority: 6, confirmation: .node, lifetime: .minutes(30)))
+    }
+
+    @Test(arguments: ["xep", "skywave"])
+    func `rows of stanzas wait for the node's confirmation where stanzas are spoken`(_ dialect: String) throws {
+        let text = Self.site(Self.least, peer: "dialect = \"\(dialect)\"")
+        let site = try SiteConfiguration.parse(text, file: "site.toml")
+        let policy = PeerPolicy(try #require(site.peers.first), site: site, dictionary: nil)
+        #expect(policy.hold == .turn)
+        #expect(policy.confirmsStanzas == (dialect == "xep"))
+        let wired = """
+            kind = "tcp"
+            connect = "127.0.0.1:5270"
+            insecure = true
+            addresses = ["127.0.0.1"]
+            """
+        let overTCP = try SiteConfiguration.parse(
+            text.replacing("kind = \"stanag5066\"\n\(Self.least)", with: wired), file: "site.toml")
+        #expect(!PeerPolicy(try #require(overTCP.peers.first), site: overTCP, dictionary: nil).confirmsStanzas)
     }
 
     @Test func `every key is read`() throws {

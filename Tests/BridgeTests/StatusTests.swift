@@ -77,6 +77,19 @@ import XMPP
         }
     }
 
+    @Test func `where stanzas are spoken, what the node has not confirmed is in flight`() throws {
+        var peer = Self.peer()
+        peer.core.session = nil
+        peer.link.stanzasUnacknowledged = 2
+        let lines = peer.lines(now: Self.now).joined(separator: "\n")
+        #expect(lines.contains("in flight: 2 stanzas, 300 bytes; 41 confirmed by the node"))
+        #expect(!lines.contains("in doubt, should the connection break"))
+        // A TCP connection confirms none.
+        peer.core.inFlightStanzas = 0
+        peer.core.acknowledgedStanzas = 0
+        #expect(peer.lines(now: Self.now).joined().contains("in doubt, should the connection break now: 2 stanzas"))
+    }
+
     @Test func `every problem is one sentence, and says what to do next`() throws {
         var status = try Self.status()
         #expect(status.healthProblem == nil)

@@ -115,14 +115,6 @@ import XMPP
         try StanzaText.read("<message from='a@ship.example' to='b@shore.example' id='\(number)'><body>word</body></message>")
     }
 
-    private static func until(_ isDone: () -> Bool) async throws {
-        let end = NIODeadline.now() + .seconds(60)
-        while !isDone() {
-            try #require(NIODeadline.now() < end)
-            await Task.yield()
-        }
-    }
-
     private static func nodes(speed: Double) async throws -> RunningNodes {
         let directory = #filePath.split(separator: "/").dropLast(3).joined(separator: "/")
         var settings = RunningNodes.Settings(link: try LinkFiles(own: ["/\(directory)/sim/links"]).link("hf-lab-1200S"))
@@ -147,15 +139,15 @@ import XMPP
         let links = try await Self.links(nodes)
         let stanzas = try (0..<6).map(Self.message)
         // The far client is there, or nothing would be confirmed at all.
-        try await Self.until { links.allSatisfy { $0.events.contains(.ready) } }
+        try await eventually { links.allSatisfy { $0.events.contains(.ready) } }
         try await nodes.act { $0.linkCut(true, now: $1) }
         try await links[0].send(stanzas)
         // The node takes them all and wants more.
-        try await Self.until { links[0].events.filter { $0 == .ready }.count > 1 }
+        try await eventually { links[0].events.filter { $0 == .ready }.count > 1 }
         #expect(links[0].confirmed.isEmpty)
         #expect(try await links[0].unacknowledged == 6)
         try await nodes.act { $0.linkCut(false, now: $1) }
-        try await Self.until { links[0].confirmed.count + links[0].returned.count == 6 }
+        try await eventually { links[0].confirmed.count + links[0].returned.count == 6 }
         #expect(Set(links[0].confirmed.map { $0.id ?? "" }).isSubset(of: links[1].received.map { $0.id ?? "" }))
         #expect(try await links[0].unacknowledged == 0)
         for link in links { try await link.stop() }
@@ -166,11 +158,11 @@ import XMPP
         let nodes = try await Self.nodes(speed: 50)
         let links = try await Self.links(nodes)
         let stanzas = try (0..<40).map(Self.message)
-        try await Self.until { links.allSatisfy { $0.events.contains(.ready) } }
+        try await eventually { links.allSatisfy { $0.events.contains(.ready) } }
         try await links[0].send(stanzas)
-        try await Self.until { !links[0].confirmed.isEmpty }
+        try await eventually { !links[0].confirmed.isEmpty }
         try await nodes.act { $0.nodeStopped(.first, now: $1) }
-        try await Self.until { links[0].isDown }
+        try await eventually { links[0].isDown }
         let ended = links[0].confirmed + links[0].returned
         #expect(ended.map { Int($0.id ?? "") ?? -1 }.sorted() == Array(0..<40))
         #expect(links[0].returned.map { Int($0.id ?? "") ?? -1 } == links[0].returned.map { Int($0.id ?? "") ?? -1 }.sorted())

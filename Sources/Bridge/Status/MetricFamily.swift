@@ -76,10 +76,11 @@ package struct MetricFamily: Equatable, Sendable {
     static let oldest = MetricFamily(
         "outbox_oldest_seconds", .gauge, ["peer", "class"], "Age of the one that has waited longest; 0 when none waits")
     static let inFlight = MetricFamily(
-        "outbox_in_flight_stanzas", .gauge, ["peer"], "Sent and not acknowledged by the peer")
+        "outbox_in_flight_stanzas", .gauge, ["peer"],
+        "Sent and not acknowledged by the peer; in `xep` over a node, not confirmed by it")
     static let inFlightBytes = MetricFamily("outbox_in_flight_bytes", .gauge, ["peer"], "The same in bytes")
     static let acknowledged = MetricFamily(
-        "outbox_acknowledged_total", .counter, ["peer"], "Stanzas that the peer has acknowledged")
+        "outbox_acknowledged_total", .counter, ["peer"], "Stanzas that the peer has acknowledged, or a node has confirmed")
     static let linkInDoubt = MetricFamily(
         "link_in_doubt_stanzas", .gauge, ["peer"],
         "Dialect `xep`: given to TCP and not acknowledged by the other end's TCP")
