@@ -160,7 +160,7 @@ def run_soak() -> Counts:
     log = LOGS / "soak.log"
     bridge = ROOT / ".build" / "debug" / "skywave"
     command = [sys.executable, str(ROOT / "Tests" / "Lab" / "soak_real.py"), "--bridge", str(bridge),
-               "--rounds", str(SOAK_ROUNDS), "--seed", str(SOAK_SEED), "--limit", "80"]
+               "--rounds", str(SOAK_ROUNDS), "--seed", str(SOAK_SEED), "--limit", "100"]
     status = stream(command, log, SOAK_LIMIT, lambda line: line.startswith("soak-real:"))
     if status == 0:
         return Counts(passed=1)
