@@ -61,6 +61,8 @@ package struct RCOPSender: ~Copyable {
     package private(set) var unitCount = 0
     /// U_PDUs that were handed over again, or as a part of a unit that began again.
     package private(set) var repeatedCount: UInt64 = 0
+    /// A unit went back to its owner, and those that the node has still follow it: until then nothing is taken.
+    private var isReturning = false
 
     /// A node that takes less cannot be used: a segment must hold the prefix of a unit.
     package static let minimumMTU = 16
@@ -160,7 +162,7 @@ package struct RCOPSender: ~Copyable {
     }
 
     /// Whether a unit is taken now, however large.
-    package var takesUnits: Bool { unitCount == 0 || byteCount < configuration.bytes }
+    package var takesUnits: Bool { unitCount == 0 || byteCount < configuration.bytes && !isReturning }
 
     /// The owner wants a unit no longer sent.
     ///
@@ -182,6 +184,7 @@ package struct RCOPSender: ~Copyable {
             lines[line].underWay.removeAll()
         }
         handed = [:]
+        isReturning = false
         events.removeAll()
         byteCount = 0
         unitCount = 0
@@ -292,10 +295,26 @@ package struct RCOPSender: ~Copyable {
             guard isFinal || attempts >= configuration.attempts else { return }
             giveUp(takeUnderWay(line, at: index), reason)
         case .unit:
+            let wasReturning = isReturning
             let unit = takeUnderWay(line, at: index)
-            guard !isFinal, unit.attempts + 1 < configuration.attempts else { return giveUp(unit, reason) }
+            if isFinal { return giveUp(unit, reason) }
+            guard !wasReturning, unit.attempts + 1 < configuration.attempts else {
+                giveUp(unit, reason)
+                return returnWaiting(reason)
+            }
             wait(Waiting(token: unit.token, order: unit.order, bytes: unit.bytes, attempts: unit.attempts + 1), line)
         }
+    }
+
+    /// A unit goes back although nothing is wrong with it, so those after it go back as well, for its owner to keep their order.
+    private mutating func returnWaiting(_ reason: RCOPUnitFailure) {
+        let waiting = lines.flatMap(\.waiting).sorted { $0.order < $1.order }
+        for line in lines.indices { lines[line].waiting = [] }
+        for unit in waiting {
+            ended(unit.bytes)
+            events.append(.failed(unit.token, reason))
+        }
+        isReturning = lines.contains { !$0.underWay.isEmpty }
     }
 
     private mutating func giveUp(_ unit: RCOPOutgoingUnit, _ reason: RCOPUnitFailure) {
@@ -315,6 +334,7 @@ package struct RCOPSender: ~Copyable {
     private mutating func takeUnderWay(_ line: Int, at index: Int) -> RCOPOutgoingUnit {
         let unit = lines[line].underWay.remove(at: index)
         for ticket in unit.tickets { handed[ticket] = nil }
+        if isReturning { isReturning = lines.contains { !$0.underWay.isEmpty } }
         return unit
     }
 

@@ -222,7 +222,8 @@ package final class SubnetworkLinkTransport: LinkTransport {
     /// One event for all that ended together in the same way.
     private func ended(_ end: StanzaUnits.End) {
         switch end {
-        case .unsent(let stanza): returned(unsent: [stanza], inDoubt: [])
+        // What the node has not got must not go before it.
+        case .unsent(let stanza): returned(unsent: [stanza] + stanzas.takeBatch(), inDoubt: [])
         case .inDoubt(let stanza): returned(unsent: [], inDoubt: [stanza])
         case .confirmed(let stanza):
             guard case .confirmed(let before) = events.last else { return events.append(.confirmed([stanza])) }

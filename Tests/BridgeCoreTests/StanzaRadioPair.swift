@@ -167,7 +167,7 @@ final class StanzaRadioPair {
             confirmed[side] += 1
             peer.run { $0.linkConfirmed([stanza], now: peer.now) }
         case .ended(.unsent(let stanza)):
-            peer.run { $0.linkReturned(unsent: [stanza], inDoubt: [], now: peer.now) }
+            peer.run { $0.linkReturned(unsent: [stanza] + units[side].takeBatch(), inDoubt: [], now: peer.now) }
         case .ended(.inDoubt(let stanza)):
             peer.run { $0.linkReturned(unsent: [], inDoubt: [stanza], now: peer.now) }
         case .received(let stanza): peer.run { $0.linkStanzaReceived(stanza, now: peer.now) }

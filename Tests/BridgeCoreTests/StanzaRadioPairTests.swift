@@ -27,8 +27,9 @@ import XMPP
         Dictionary(ids.map { ($0, 1) }, uniquingKeysWith: +).filter { $0.value > 1 }
     }
 
-    @Test func `messages of both sides arrive once and in order`() throws {
-        let pair = StanzaRadioPair(try RadioPair.link("hf-lab-1200S"), seed: 21)
+    @Test(arguments: ["hf-lab-1200S", "hf-skywave-poor-1200L"])
+    func `messages of both sides arrive once and in order`(_ name: String) throws {
+        let pair = StanzaRadioPair(try RadioPair.link(name), seed: 21)
         var sent: [[String]] = [[], []]
         for number in 0..<20 {
             for side in 0..<2 {
@@ -39,6 +40,25 @@ import XMPP
         }
         pair.run(for: .hours(1)) { pair.confirmed == [20, 20] }
         #expect(pair.received(1) == sent[0] && pair.received(0) == sent[1])
+        #expect(pair.peers.allSatisfy { $0.journal.peer[.outbox].isEmpty && $0.status.inFlightStanzas == 0 })
+    }
+
+    /// The nodes go on trying: a unit's time to live is longer.
+    @Test(arguments: ["hf-lab-1200S", "hf-skywave-poor-1200L"])
+    func `a link that is cut for ten minutes loses nothing and changes no order`(_ name: String) throws {
+        let pair = StanzaRadioPair(try RadioPair.link(name), seed: 22)
+        var sent: [[String]] = [[], []]
+        for number in 0..<40 {
+            if number == 12 { pair.radio.act { nodes, now in nodes.linkCut(true, now: now) } }
+            if number == 32 { pair.radio.act { nodes, now in nodes.linkCut(false, now: now) } }
+            for side in 0..<2 {
+                pair.send(side, try message(side, number, bytes: 120))
+                sent[side].append("\(side)-\(number)")
+            }
+            pair.run(for: .seconds(30))
+        }
+        pair.run(for: .hours(3)) { pair.confirmed == [40, 40] }
+        #expect(firsts(pair.received(1)) == sent[0] && firsts(pair.received(0)) == sent[1])
         #expect(pair.peers.allSatisfy { $0.journal.peer[.outbox].isEmpty && $0.status.inFlightStanzas == 0 })
     }
 

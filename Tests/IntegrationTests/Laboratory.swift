@@ -27,7 +27,9 @@ struct Variant: Sendable, CustomTestStringConvertible {
     }
 
     /// The same, and a disturbed sky wave: frames are lost, turns are long, the rate follows.
-    static let overRadio = onCable + [Variant("prosody-prosody-dialback-skywave-hf-over-hf-skywave-poor-1200L")]
+    static let overRadio = onCable + ["-skywave", ""].map {
+        Variant("prosody-prosody-dialback\($0)-hf-over-hf-skywave-poor-1200L")
+    }
 
     /// Every pair of servers with every way of proving who a server is, in dialect `xep`.
     private static let overStanzas = ["prosody-prosody", "ejabberd-prosody"].flatMap { servers in
