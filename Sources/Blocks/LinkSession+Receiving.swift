@@ -186,6 +186,15 @@ extension LinkSession {
                 return false
             }
         }
+        // What is still on its way of the epoch before could not be told from what comes in this one.
+        guard
+            opening.epoch == receiving.epoch || receiving.epoch == 0
+                || (opening.session ^ receiving.session) % Self.distinctSessions != 0
+        else {
+            pendingRefusal = .unknownHistory(session: opening.session)
+            note(.lateBlock)
+            return false
+        }
         guard let history = history(for: opening) else {
             pendingRefusal = .unknownHistory(session: opening.session)
             note(.historyRefused)

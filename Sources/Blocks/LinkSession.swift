@@ -104,6 +104,8 @@ package struct LinkSession: ~Copyable {
             for row in recovered[.sentText] { sentText.restore(row.payload, endingAt: row.id) }
         } else {
             sending = SendingState(epoch: 1)
+            // Which sessions the runs before had is not known, and blocks of theirs may still be on their way.
+            sending.session = (random >> 24) % (Self.distinctSessions - 1)
             beginEpoch()
         }
         for row in recovered[.receivedText] { receivedText.restore(row.payload, endingAt: row.id) }
@@ -240,7 +242,10 @@ package struct LinkSession: ~Copyable {
         random = random &* 0x5851_F42D_4C95_7F2D &+ 0x1405_7B7E_F767_814F
         var mixed = random ^ (random >> 32)
         mixed = mixed &* 0xff51_afd7_ed55_8ccd
+        let session = sending.session
         sending = SendingState(epoch: mixed ^ (mixed >> 29))
+        // Blocks of the epoch before may still be on their way, and their headers name a session by four bits alone.
+        sending.session = session
         sending.process = process
         records.append(sending.record)
         resumablePart = nil
