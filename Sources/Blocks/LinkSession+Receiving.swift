@@ -147,17 +147,32 @@ extension LinkSession {
 
     /// Reads the opening of the other side's session. False when its block is of no use.
     private mutating func open(_ opening: SessionOpening, _ header: BlockHeader, now: NIODeadline) -> Bool {
-        guard opening.epoch != 0, !receiving.pastEpochs.contains(opening.epoch) else {
+        guard opening.epoch != 0 else {
             note(.lateBlock)
-            // Either the block is late, and its sender knows; or one that was as late, of an epoch before this one, has passed for
-            // a newer one, and its sender would otherwise wait for ever.
-            if opening.epoch != 0 { refuseRestored(opening) }
             return false
+        }
+        if let past = receiving.past.first(where: { $0.epoch == opening.epoch }) {
+            // Either the block is late, and its sender knows; or one that was as late, of another epoch, has passed for a newer
+            // one, and its sender would otherwise wait for ever.
+            guard opening.session != past.session else {
+                note(.lateBlock)
+                pendingRefusal = .unknownHistory(session: opening.session)
+                return false
+            }
+            guard opening.session > past.session, opening.continues(past.process, received: past.received) else {
+                note(.lateBlock)
+                refuseRestored(opening, seen: past.session)
+                return false
+            }
         }
         if opening.epoch == receiving.epoch {
             if opening.session == peerSession {
                 if opening.process == receiving.process {
                     named(by: opening)
+                    // It reads another epoch instead, by mistake: this is how it can be told.
+                    if opening.peerEpoch != 0, opening.peerEpoch != sending.epoch, outgoing[0].acknowledged > 0, mayBeginAgain() {
+                        beginSession()
+                    }
                     return true
                 }
                 // Two runs of the sender began this session, one of them from an old copy of the journal: what comes of it from
@@ -166,14 +181,14 @@ extension LinkSession {
                 peerSession = 0
                 decoders = []
                 resetIncoming()
-                refuseRestored(opening)
+                refuseRestored(opening, seen: receiving.session)
                 return false
             }
             // Also after a restart a session is never begun twice: its sender may be far beyond its first block. Our own
             // opening tells him to begin another.
             guard opening.session > receiving.session else {
                 note(.lateBlock)
-                if opening.session < receiving.session { refuseRestored(opening) }
+                if opening.session < receiving.session { refuseRestored(opening, seen: receiving.session) }
                 return false
             }
             // Numbers are durable before they leave: a journal that, at the end of the run of which we have something, held fewer
@@ -182,7 +197,7 @@ extension LinkSession {
             let arrived = [max(receiving.received[0], fragments.number), receiving.received[1]]
             guard opening.continues(receiving.process, received: arrived) else {
                 note(.peerRestored)
-                refuseRestored(opening)
+                refuseRestored(opening, seen: receiving.session)
                 return false
             }
         }
@@ -210,8 +225,8 @@ extension LinkSession {
     /// Names the run of the peer's process that was heard last; 0 for none.
     package var peerProcess: UInt32 { receiving.process }
 
-    private mutating func refuseRestored(_ opening: SessionOpening) {
-        pendingRefusal = .restored(epoch: opening.epoch, session: opening.session, seen: receiving.session)
+    private mutating func refuseRestored(_ opening: SessionOpening, seen: UInt64) {
+        pendingRefusal = .restored(epoch: opening.epoch, session: opening.session, seen: seen)
     }
 
     /// The text that the session goes on from; nil when it is not here.

@@ -74,16 +74,53 @@ struct SendingState: Equatable {
 
 /// What the receiving direction must never forget.
 struct ReceivingState: Equatable {
-    /// The epoch of the peer; 0 when nothing was ever received.
-    var epoch: UInt64 = 0
-    /// The highest session seen of it.
-    var session: UInt64 = 0
-    /// The highest number received, by lane.
-    var received: [UInt64] = [0, 0]
-    /// The run of the peer's process that the highest session belongs to.
-    var process: UInt32 = 0
-    /// Earlier epochs of the peer, the newest last: what is still on its way of them is not taken again.
-    var pastEpochs: [UInt64] = []
+    /// What was received of one epoch of the peer.
+    struct Epoch: Equatable {
+        /// 0 when nothing was ever received.
+        var epoch: UInt64 = 0
+        /// The highest session seen of it.
+        var session: UInt64 = 0
+        /// The highest number received, by lane.
+        var received: [UInt64] = [0, 0]
+        /// The run of the process that the highest session belongs to.
+        var process: UInt32 = 0
+
+        fileprivate init() {}
+
+        fileprivate init?(reading buffer: inout ByteBuffer) {
+            guard
+                let (epoch, session, normal, express, process) = buffer.readMultipleIntegers(
+                    as: (UInt64, UInt64, UInt64, UInt64, UInt32).self)
+            else { return nil }
+            self.epoch = epoch
+            self.session = session
+            received = [normal, express]
+            self.process = process
+        }
+
+        fileprivate func write(to buffer: inout ByteBuffer) {
+            buffer.writeMultipleIntegers(epoch, session, received[0], received[1], process)
+        }
+    }
+
+    private var present = Epoch()
+    /// Other epochs of the peer, the last one left last: what is still on its way of them is not taken again. One may be the
+    /// peer's present one, where a late block of another has passed for something newer.
+    private(set) var past: [Epoch] = []
+
+    var epoch: UInt64 { present.epoch }
+    var session: UInt64 {
+        get { present.session }
+        set { present.session = newValue }
+    }
+    var received: [UInt64] {
+        get { present.received }
+        set { present.received = newValue }
+    }
+    var process: UInt32 {
+        get { present.process }
+        set { present.process = newValue }
+    }
 
     private static let keptEpochs = 8
 
@@ -92,27 +129,24 @@ struct ReceivingState: Equatable {
     init?(_ bytes: [UInt8]?) {
         guard let bytes else { return nil }
         var buffer = ByteBuffer(bytes: bytes)
-        guard let (epoch, session, normal, express) = buffer.readMultipleIntegers(as: (UInt64, UInt64, UInt64, UInt64).self)
-        else { return nil }
-        self.epoch = epoch
-        self.session = session
-        received = [normal, express]
-        process = buffer.readInteger() ?? 0
-        while let past: UInt64 = buffer.readInteger() { pastEpochs.append(past) }
+        guard let present = Epoch(reading: &buffer) else { return nil }
+        self.present = present
+        while let epoch = Epoch(reading: &buffer) { past.append(epoch) }
     }
 
+    /// Goes over to another epoch: one that is new, or one that was left before.
     mutating func begin(epoch: UInt64) {
-        if self.epoch != 0 { pastEpochs.append(self.epoch) }
-        if pastEpochs.count > Self.keptEpochs { pastEpochs.removeFirst() }
-        self.epoch = epoch
-        session = 0
-        received = [0, 0]
+        let known = past.firstIndex { $0.epoch == epoch }.map { past.remove(at: $0) }
+        if present.epoch != 0 { past.append(present) }
+        if past.count > Self.keptEpochs { past.removeFirst() }
+        present = known ?? Epoch()
+        present.epoch = epoch
     }
 
     var record: JournalRecord {
         var buffer = ByteBuffer()
-        buffer.writeMultipleIntegers(epoch, session, received[0], received[1], process)
-        for past in pastEpochs { buffer.writeInteger(past) }
+        present.write(to: &buffer)
+        for epoch in past { epoch.write(to: &buffer) }
         return .set(.receiving, Array(buffer.readableBytesView))
     }
 }
