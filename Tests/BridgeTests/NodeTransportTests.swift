@@ -113,6 +113,8 @@ import Testing
         (least.replacing("10.1.2.3", with: "300.1.2.3"), ["transport.remote", "not a node address"]),
         (least.replacing("10.1.2.3", with: "16.1.2.3"), ["transport.remote", "a group"]),
         (least + "\nsap = 16", ["transport.sap = 16", "from 0 to 15"]),
+        (least + "\nrank = 15", ["transport.rank = 15", "from 0 to 14"]),
+        (least + "\nrank = -1", ["transport.rank = -1", "from 0 to 14"]),
         (least + "\nconnect = \"10.0.0.1:5269\"", ["transport.connect", "unknown"]),
         (least + "\n[peer.transport.class.presence]\nlifetime = \"1m\"", ["class.presence", "only used with dialect"]),
         (least + "\n[peer.transport.class.urgent]\nconnection = 0", ["class.urgent", "RCOP connection 0", "different priorities"]),
@@ -121,6 +123,11 @@ import Testing
         let problems = TestConfiguration.problems(Self.site(transport))
         #expect(problems.count == 1, "\(problems)")
         for part in parts { #expect(problems.first?.contains(part) == true, "\(part): \(problems)") }
+    }
+
+    @Test(arguments: [0, 14]) func `a client may have every rank but that of those who change the node`(_ rank: Int) throws {
+        let peer = try peer(Self.site(Self.least + "\nrank = \(rank)"))
+        #expect(peer.transport.node?.rank == rank)
     }
 
     @Test func `peers behind one access point agree on the bind and are told apart`() {

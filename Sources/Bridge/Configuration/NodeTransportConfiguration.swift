@@ -35,7 +35,7 @@ package struct NodeTransportConfiguration: Equatable, Sendable {
     package var remote: NodeAddress
     /// `remote-sap`: what the peer is bound to there, 0…15. Default: as `sap`.
     package var remoteSAP: SAP
-    /// `rank`: of this client at its node, 0…15. Default 0.
+    /// `rank`: of this client at its node, 0…14 (15 is for clients that may change the node, §A.2.1.1). Default 0.
     package var rank: Int
     /// `app-id`: the RCOP application identifier, 0…65535, the same at both ends; up to 32767 NATO assigns them. Default 33634
     /// (0x8362), in dialect `xep` 33633.

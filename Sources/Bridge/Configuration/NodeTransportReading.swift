@@ -11,7 +11,8 @@ enum NodeTransportReading {
         let remote = address(table)
         let sap = table.integer("sap", in: 0...15).flatMap { SAP($0) } ?? .rcop
         let remoteSAP = table.integer("remote-sap", in: 0...15).flatMap { SAP($0) } ?? sap
-        let rank = table.integer("rank", in: 0...15) ?? 0
+        // 15 is for clients that may change the node (STANAG 5066 §A.2.1.1).
+        let rank = table.integer("rank", in: 0...14) ?? 0
         let application =
             table.integer("app-id", in: 0...65_535).map { RCOPApplication(rawValue: UInt16($0)) }
             ?? (dialect == .xep ? .xmpp : .skywave)
