@@ -16,7 +16,23 @@ private struct ForgetfulChannel: BurstChannel {
 }
 
 struct RestartTests {
-    @Test func `a call is answered before data that fill the transmission`() {
+    /// The shorter segments are, the better they fill a transmission; at some of these lengths an acceptance finds no room behind them.
+    @Test(arguments: 20...45)
+    func `a call is answered before data that fill the transmission`(_ segment: Int) {
+        let run = PairRun(.short(75), channel: ForgetfulChannel(lost: [])) { $0.segmentBytes = segment }
+        let call = run.send(.first, size: 100)
+        run.run(for: .seconds(6))
+        #expect(run.bursts.map(\.side) == [.first])
+        // The called side has data before it can answer.
+        let numbers = (0..<3).map { _ in run.send(.second, size: 2_000) }
+        run.run(for: .hours(2))
+        let peer = PairRun<ForgetfulChannel>.addresses[.second] ?? .broadcast
+        #expect(run.notes[.first]?.first == .linkMade(peer, asCaller: true))
+        #expect(run.numbersArrived(.first) == numbers)
+        #expect(run.numbersArrived(.second) == [call])
+    }
+
+    @Test func `an acceptance that is lost with the data behind it costs no data`() {
         // The second burst is the acceptance: the called side has a link and data, the caller has neither.
         let run = PairRun(.short(75), channel: ForgetfulChannel(lost: [2]))
         let call = run.send(.first, size: 100)
