@@ -26,7 +26,10 @@ final class Conversation {
         var received: [UInt32] = []
         var subnet: [SubnetStatus] = []
         var binds = 0
-        var rejected = 0
+        /// How often the node gave each number back.
+        var rejections: [UInt32: Int] = [:]
+        /// When it did; what a lost link takes along comes back at one moment.
+        var setbacks: Set<NIODeadline> = []
         var lost = 0
     }
 
@@ -75,7 +78,9 @@ final class Conversation {
             guard let number = party.inNode.removeValue(forKey: id) else { return }
             switch end {
             case .confirmed: party.confirmed.insert(number)
-            case .rejected: party.rejected += 1
+            case .rejected:
+                party.rejections[number, default: 0] += 1
+                party.setbacks.insert(now)
             case .lost: party.lost += 1
             case .handedOver, .notSent: break
             }
