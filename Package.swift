@@ -44,7 +44,7 @@ let package = Package(
         .target(name: "CShims"),
 
         // Pure: values and state machines; no event loop, clock, logger or file.
-        .target(name: "SeededRandom"),
+        .target(name: "SeededRandom", dependencies: [nioCore]),
         .target(name: "XMPP", dependencies: ["CExpat", nioCore]),
         .target(name: "ConfigurationText", dependencies: [nioCore, toml]),
         .target(name: "Profiles", dependencies: ["XMPP", "ConfigurationText", nioCore]),

@@ -1,4 +1,5 @@
 package import NIOCore
+import SeededRandom
 
 /// What the node says.
 extension SISClientStateMachine {

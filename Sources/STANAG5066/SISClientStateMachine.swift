@@ -1,5 +1,6 @@
 import DequeModule
 package import NIOCore
+import SeededRandom
 
 /// A client of a STANAG 5066 node, from opening the connection to the end of every U_PDU (STANAG 5066 Ed. 3 §A.2, Annex F §F.16).
 ///
@@ -50,7 +51,7 @@ package struct SISClientStateMachine: ~Copyable {
     var configuration: SISClientConfiguration
     var state = State.idle
     var connection: Connection?
-    var backOff: SISBackOff
+    var backOff: BackOff
     /// Since when the node takes nothing; nil while it does.
     var flowOffSince: NIODeadline?
     /// Since when the node takes nothing although it may transmit and has nothing of ours left.
@@ -68,7 +69,7 @@ package struct SISClientStateMachine: ~Copyable {
     /// - Parameter seed: of the jitter.
     package init(_ configuration: SISClientConfiguration, seed: UInt64) {
         self.configuration = configuration
-        backOff = SISBackOff(
+        backOff = BackOff(
             minimum: configuration.reconnectMinimum, maximum: configuration.reconnectMaximum, seed: seed)
     }
 

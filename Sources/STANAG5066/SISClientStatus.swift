@@ -1,4 +1,5 @@
 package import NIOCore
+import SeededRandom
 
 /// What a client counts, for status and metrics; since the start.
 package struct SISClientCounters: Equatable, Sendable {

@@ -1,4 +1,5 @@
 import NIOCore
+import SeededRandom
 
 /// When the next dial of a link is due: the policy, what is asked for, and the back-off after failures.
 struct LinkDialler {
@@ -9,19 +10,20 @@ struct LinkDialler {
     }
 
     private let policy: TCPLinkPolicy
-    private var backOff: LinkBackOff
+    private var backOff: BackOff
     private(set) var state = State.resting
     /// Something waits for a connection.
     var isDemanded = false
-    /// Dials and connections in a row that came to nothing.
-    private(set) var failures = 0
     /// Not to be dialled before; the wait after a failure also holds for a demand that comes later.
     private var earliestDial: NIODeadline?
 
     init(policy: TCPLinkPolicy, seed: UInt64) {
         self.policy = policy
-        backOff = LinkBackOff(minimum: policy.reconnectMinimum, maximum: policy.reconnectMaximum, seed: seed)
+        backOff = BackOff(minimum: policy.reconnectMinimum, maximum: policy.reconnectMaximum, seed: seed)
     }
+
+    /// Dials and connections in a row that came to nothing.
+    var failures: Int { backOff.failures }
 
     var isDialling: Bool {
         if case .dialling = state { true } else { false }
@@ -45,8 +47,8 @@ struct LinkDialler {
     /// - Parameter worked: it had carried something, or lived long enough.
     mutating func connectionLost(_ reason: LinkEnd, worked: Bool, now: NIODeadline) {
         if worked, !reason.deservesBackOff {
-            failures = 0
-            setEarliestDial(now: now)
+            backOff.succeeded()
+            earliestDial = now + backOff.delay()
         } else {
             countFailure(now: now)
         }
@@ -55,12 +57,7 @@ struct LinkDialler {
     }
 
     mutating func countFailure(now: NIODeadline) {
-        failures = min(failures + 1, 1_000)
-        setEarliestDial(now: now)
-    }
-
-    private mutating func setEarliestDial(now: NIODeadline) {
-        earliestDial = now + backOff.delay(failures: failures)
+        earliestDial = now + backOff.delayAfterFailure()
     }
 
     /// The link is down: dials now or later, if the policy asks for it. True when a dial begins.
