@@ -6,38 +6,21 @@ import Testing
 ///
 /// `RCOPProperties.swift` is a link to the fuzz entry's own file: both check the same.
 @Suite struct RCOPFuzzRegressionTests {
-    static func inputs(_ folder: String) -> [URL] {
-        let directory = URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
-            .appendingPathComponent("Fuzz").appendingPathComponent(folder).appendingPathComponent("FuzzRCOP")
-        let files = try? FileManager.default.contentsOfDirectory(at: directory, includingPropertiesForKeys: nil)
-        return (files ?? []).sorted { $0.lastPathComponent < $1.lastPathComponent }
-    }
-
-    @Test(arguments: inputs("Corpus") + inputs("Regressions"))
+    @Test(arguments: FuzzInputs.all(of: "FuzzRCOP"))
     func `what the fuzzer knows of RCOP holds`(_ file: URL) throws {
         #expect(RCOPProperties.violation(in: Array(try Data(contentsOf: file))) == nil)
     }
 
     /// A short run of what the fuzzer does, from the same seeds: bytes changed, left out, doubled.
-    @Test(arguments: inputs("Corpus"))
+    @Test(arguments: FuzzInputs.files(.corpus, of: "FuzzRCOP"))
     func `U_PDUs that are nearly sound`(_ file: URL) throws {
         let seed = Array(try Data(contentsOf: file))
-        var random = SeededGenerator(seed: UInt64(seed.count))
-        for _ in 0..<100 {
-            var input = seed
-            for _ in 0..<Int.random(in: 1..<6, using: &random) where !input.isEmpty {
-                let place = Int.random(in: 0..<input.count, using: &random)
-                switch Int.random(in: 0..<3, using: &random) {
-                case 0: input[place] = UInt8.random(in: 0...255, using: &random)
-                case 1: input.remove(at: place)
-                default: input.insert(UInt8.random(in: 0..<0x40, using: &random), at: place)
-                }
-            }
+        for input in FuzzInputs.near(seed, count: 100, inserted: 0..<0x40) {
             #expect(RCOPProperties.violation(in: input) == nil, "\(input)")
         }
     }
 
     @Test func `there are inputs to start from for RCOP`() {
-        #expect(Self.inputs("Corpus").count >= 20)
+        #expect(FuzzInputs.files(.corpus, of: "FuzzRCOP").count >= 20)
     }
 }

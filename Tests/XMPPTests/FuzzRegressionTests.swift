@@ -5,22 +5,13 @@ import Testing
 
 /// Inputs that once broke a property of the reader, and the seeds from which the fuzzer starts.
 @Suite struct FuzzRegressionTests {
-    private static let fuzz = URL(fileURLWithPath: #filePath)
-        .deletingLastPathComponent().deletingLastPathComponent().appendingPathComponent("Fuzz")
-
-    static func inputs(_ folder: String) -> [URL] {
-        let directory = fuzz.appendingPathComponent(folder).appendingPathComponent("FuzzXMLReader")
-        let files = try? FileManager.default.contentsOfDirectory(at: directory, includingPropertiesForKeys: nil)
-        return (files ?? []).sorted { $0.lastPathComponent < $1.lastPathComponent }
-    }
-
-    @Test(arguments: inputs("Corpus") + inputs("Regressions"))
+    @Test(arguments: FuzzInputs.all(of: "FuzzXMLReader"))
     func `what the fuzzer knows holds`(_ file: URL) throws {
         #expect(StreamReaderProperties.violation(in: try Data(contentsOf: file)) == nil)
     }
 
     @Test func `there are inputs to start from`() {
-        #expect(Self.inputs("Corpus").count >= 10)
+        #expect(FuzzInputs.files(.corpus, of: "FuzzXMLReader").count >= 10)
     }
 
     @Test(arguments: [UInt8(0), 1]) func `sample traffic at any split gives the same stanzas`(_ root: UInt8) {
