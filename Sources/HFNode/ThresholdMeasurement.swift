@@ -55,12 +55,15 @@ package struct ThresholdMeasurement: Sendable {
         package static let goodRates = 75...4_800
 
         /// Nil if model and tables agree, else what is wrong.
-        package var disagreement: String? {
-            if abs(measured.awgn - published.awgn) > Self.awgnTolerance { return "AWGN is off" }
+        package var disagreement: String? { disagreement(tolerated: 1) }
+
+        /// - Parameter part: of the tolerances that may be used up, 0 or more.
+        package func disagreement(tolerated part: Double) -> String? {
+            if abs(measured.awgn - published.awgn) > part * Self.awgnTolerance { return "AWGN is off" }
             guard let poor = measured.poor, let publishedPoor = published.poor else { return nil }
-            if abs(poor - publishedPoor) > Self.poorTolerance { return "Poor is off" }
+            if abs(poor - publishedPoor) > part * Self.poorTolerance { return "Poor is off" }
             guard let good = measured.good, let publishedGood = published.good else { return nil }
-            if Self.goodRates.contains(waveform.bitsPerSecond), abs(good - publishedGood) > Self.goodTolerance {
+            if Self.goodRates.contains(waveform.bitsPerSecond), abs(good - publishedGood) > part * Self.goodTolerance {
                 return "Good is off"
             }
             return good > poor ? nil : "Good is not harder than Poor"

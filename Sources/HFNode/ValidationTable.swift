@@ -53,12 +53,14 @@ package struct ValidationRow: Sendable, CustomStringConvertible {
     }
 
     /// Nil if the figures agree, else what is wrong.
-    package func disagreement(measured: Double) -> String? {
+    ///
+    /// - Parameter part: of the tolerances that may be used up, 0 or more; 0.5 asks for figures twice as near.
+    package func disagreement(measured: Double, tolerated part: Double = 1) -> String? {
         let expected = expected
-        if expected < known.lowerBound - tolerance || expected > known.upperBound + tolerance {
+        if expected < known.lowerBound - part * tolerance || expected > known.upperBound + part * tolerance {
             return "the closed form says \(expected), not \(known)"
         }
-        if abs(measured - expected) > simulationTolerance { return "the nodes do \(measured), the closed form says \(expected)" }
+        if abs(measured - expected) > part * simulationTolerance { return "the nodes do \(measured), the closed form says \(expected)" }
         if isTuned, !(81...95).contains(measured) { return "\(measured) % is no figure of a tuned link" }
         return nil
     }

@@ -28,6 +28,17 @@ struct ValidationTableTests {
         }
     }
 
+    @Test func `a row fails when nodes or closed form are too far off, and says which`() throws {
+        let row = try #require(ValidationRow.turnarounds.first)
+        let expected = row.expected
+        #expect(row.disagreement(measured: expected + 0.9 * row.simulationTolerance) == nil)
+        let off = try #require(row.disagreement(measured: expected + 1.1 * row.simulationTolerance))
+        #expect(off.hasPrefix("the nodes do "))
+        #expect(row.disagreement(measured: expected + 0.9 * row.simulationTolerance, tolerated: 0.5) != nil)
+        #expect(row.disagreement(measured: expected + 1.1 * row.simulationTolerance, tolerated: 2) == nil)
+        #expect(row.disagreement(measured: expected, tolerated: 0)?.hasPrefix("the closed form says ") == true)
+    }
+
     private func check(_ row: ValidationRow) {
         let measured = row.measured()
         let disagreement = row.disagreement(measured: measured)

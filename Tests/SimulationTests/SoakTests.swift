@@ -1,6 +1,5 @@
 import Foundation
 import LinkSimulator
-import TestSupport
 import Testing
 
 /// A few seeds in this process; `make test` runs 2 000 with the release build, `make soak SEEDS=50000` as many as wanted.
@@ -57,18 +56,6 @@ import Testing
 
     /// Everything that `skywave-sim soak --seed N --trace` prints.
     private static func trace(of seed: String) throws -> Data {
-        let own = try FileManager.default.destinationOfSymbolicLink(atPath: "/proc/self/exe")
-        // Swift Testing runs either the test bundle or a helper of the toolchain that loads it.
-        let candidates = [own] + CommandLine.arguments
-        let tool = candidates.map { URL(fileURLWithPath: $0).deletingLastPathComponent().path + "/skywave-sim" }
-            .first { FileManager.default.isExecutableFile(atPath: $0) }
-        let process = ChildProcess.make(
-            try #require(tool, "skywave-sim is built beside the tests"), ["soak", "--seed", seed, "--trace"])
-        let output = Pipe()
-        process.standardOutput = output
-        try process.run()
-        let data = output.fileHandleForReading.readDataToEndOfFile()
-        process.waitUntilExit()
-        return data
+        try SimulatorTool.run(["soak", "--seed", seed, "--trace"]).output
     }
 }
