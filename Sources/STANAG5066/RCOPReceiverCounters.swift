@@ -12,4 +12,9 @@ package struct RCOPReceiverCounters: Equatable, Sendable {
         get { drops[reason.rawValue] }
         set { drops[reason.rawValue] = newValue }
     }
+
+    /// The reasons for which something was dropped, with how much.
+    package var dropped: [(reason: RCOPDropReason, count: UInt64)] {
+        RCOPDropReason.allCases.compactMap { self[$0] == 0 ? nil : ($0, self[$0]) }
+    }
 }

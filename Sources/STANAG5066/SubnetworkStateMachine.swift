@@ -65,7 +65,8 @@ package struct SubnetworkStateMachine: ~Copyable {
     package private(set) var strangers: UInt64 = 0
     /// U_PDUs that came damaged, or for another SAP than ours.
     package private(set) var refused: UInt64 = 0
-    private let sap: SAP
+    /// Where it is bound.
+    package let sap: SAP
 
     /// - Parameter seed: of jitter and of the first unit numbers.
     package init(_ configuration: SISClientConfiguration, peers: [SubnetworkPeerConfiguration], seed: UInt64) {

@@ -45,6 +45,8 @@ package struct LinkStatus: Equatable, Sendable {
     package var stanzasReceived: UInt64 = 0
     /// Stanzas over the limit that were skipped.
     package var oversizeReceived: UInt64 = 0
+    /// Through a node: its bind.
+    package var bind: NodeBindStatus?
     /// How often stanzas could be sent again after an interruption.
     package var reconnects: UInt64 = 0
     /// One sentence on what went wrong last; `nil` when nothing did.

@@ -31,6 +31,15 @@ package final class SubnetworkBinding {
         links = Array(repeating: nil, count: peers.count)
     }
 
+    /// What was thrown away, of all peers and of this one.
+    func status(peer: Int) -> NodeBindStatus {
+        var status = NodeBindStatus(node: "\(socket.node)", sap: machine.sap)
+        status.strangers = machine.strangers
+        status.refused = machine.refused
+        status.drops = machine.receiverCounters(peer).dropped.map { NodeBindStatus.Drop(reason: $0.reason, count: $0.count) }
+        return status
+    }
+
     /// The link of a peer, by its place among those given to `init`.
     func add(_ link: SubnetworkLinkTransport, peer: Int) { links[peer] = link }
 

@@ -138,6 +138,7 @@ package final class SubnetworkLinkTransport: LinkTransport {
                     bytesSent: counts.bytesSent)
             ]
         }
+        status.bind = binding.status(peer: peer)
         status.stanzasUnacknowledged = UInt64(stanzas.underWayCount)
         status.lastError = counts.lastError ?? (isUp ? nil : binding.lastError)
         return status

@@ -1,6 +1,7 @@
 import Foundation
 import NIOCore
 import Outbox
+import STANAG5066
 import Testing
 import XMPP
 
@@ -45,6 +46,10 @@ import XMPP
         link.bytesReceived = 2_000
         link.reconnects = 8
         link.lastError = "Something happened \(hostile)."
+        var bind = NodeBindStatus(node: "10.7.0.9:5066", sap: .rcop)
+        (bind.strangers, bind.refused) = (16, 17)
+        bind.drops = [.init(reason: .foreignApplication, count: 18), .init(reason: .badChecksum, count: 19)]
+        link.bind = bind
         return SiteStatus.Peer(name: "shore", domains: ["hq.example"], core: core, link: link)
     }
 
@@ -182,14 +187,37 @@ import XMPP
             "skywave_link_up{peer=\"shore\"} 1", "skywave_healthy 1", "skywave_inbox_in_doubt_stanzas{peer=\"shore\"} 1",
             "skywave_peer_events_total{peer=\"shore\",event=\"journal_stalled\"} 6",
             "skywave_bounces_total{peer=\"shore\",condition=\"resource-constraint\"} 7",
+            "skywave_node_stranger_units_total{node=\"10.7.0.9:5066\",sap=\"6\"} 16",
+            "skywave_node_refused_units_total{node=\"10.7.0.9:5066\",sap=\"6\"} 17",
+            "skywave_link_rcop_drops_total{peer=\"shore\",reason=\"foreign_application\"} 18",
+            "skywave_link_rcop_drops_total{peer=\"shore\",reason=\"bad_checksum\"} 19",
         ] {
             #expect(metrics.contains(sample + "\n"), "\(sample)")
         }
     }
 
-    @Test func `the labels of events are different words`() {
-        let labels = PeerEvent.allCases.map(\.metricLabel)
-        #expect(Set(labels).count == labels.count)
-        #expect(labels.allSatisfy { $0.allSatisfy { $0.isASCII && ($0.isLowercase || $0 == "_") } }, "\(labels)")
+    @Test func `the labels of events and drops are different words`() {
+        for labels in [PeerEvent.allCases.map(\.metricLabel), RCOPDropReason.allCases.map(\.metricLabel)] {
+            #expect(Set(labels).count == labels.count)
+            #expect(labels.allSatisfy { $0.allSatisfy { $0.isASCII && ($0.isLowercase || $0 == "_") } }, "\(labels)")
+        }
+    }
+
+    @Test func `a bind that peers share is counted once, their drops each by itself`() throws {
+        var status = try Self.status()
+        var other = Self.peer()
+        other.name = "other"
+        other.link.bind?.drops = [.init(reason: .duplicate, count: 3)]
+        var elsewhere = Self.peer()
+        elsewhere.name = "elsewhere"
+        elsewhere.link.bind?.sap = .udop
+        status.peers += [other, elsewhere]
+        let lines = status.metrics.split(separator: "\n")
+        #expect(lines.count { $0.hasPrefix("skywave_node_stranger_units_total{") } == 2)
+        #expect(lines.count { $0.hasPrefix("skywave_node_refused_units_total{") } == 2)
+        #expect(lines.contains("skywave_link_rcop_drops_total{peer=\"other\",reason=\"duplicate\"} 3"))
+        #expect(lines.count { $0.hasPrefix("skywave_link_rcop_drops_total{") } == 5)
+        for number in status.peers.indices { status.peers[number].link.bind = nil }
+        #expect(!status.metrics.contains("skywave_node_") && !status.metrics.contains("rcop"))
     }
 }

@@ -37,10 +37,13 @@ import XMPP
         private let driver: NIOLoopBound<Driver>
         private let recorded: NIOLockedValueBox<[LinkEvent]>
 
-        init(node: SISSocket.Node, remote: NodeAddress, on eventLoop: any EventLoop) async throws {
+        init(
+            node: SISSocket.Node, remote: NodeAddress, application: RCOPApplication = .xmpp, on eventLoop: any EventLoop
+        ) async throws {
             let recorded = NIOLockedValueBox<[LinkEvent]>([])
             driver = try await eventLoop.submit {
-                let driver = Driver(Link.transport(node: node, remote: remote, on: eventLoop))
+                let driver = Driver(
+                    Link.transport(node: node, remote: remote, application: application, on: eventLoop))
                 driver.transport.onEvent = { [unowned driver] event in
                     recorded.withLockedValue { $0.append(event) }
                     switch event {
@@ -59,7 +62,7 @@ import XMPP
         }
 
         static func transport(
-            node: SISSocket.Node, remote: NodeAddress, on eventLoop: any EventLoop
+            node: SISSocket.Node, remote: NodeAddress, application: RCOPApplication = .xmpp, on eventLoop: any EventLoop
         ) -> SubnetworkLinkTransport {
             let client = SISClientConfiguration(
                 bind: BindRequest(sap: .rcop, rank: 0, service: ServiceType(.arq, confirmation: .node)))
@@ -69,7 +72,7 @@ import XMPP
                 node, client: client,
                 peers: [
                     SubnetworkPeerConfiguration(
-                        name: "far", node: remote, sap: .rcop, application: .xmpp, framing: .stanzas, repetition: .unit,
+                        name: "far", node: remote, sap: .rcop, application: application, framing: .stanzas, repetition: .unit,
                         services: [service])
                 ],
                 eventLoop: eventLoop, seed: 3, logger: Logger(label: "test", factory: { _ in SwiftLogNoOpLogHandler() }))
@@ -89,12 +92,14 @@ import XMPP
             try await eventLoop.flatSubmit { driver.value.transport.close() }.get()
         }
 
-        var unacknowledged: UInt64 {
+        var status: LinkStatus {
             get async throws {
                 let driver = driver
-                return try await eventLoop.submit { driver.value.transport.status.stanzasUnacknowledged }.get()
+                return try await eventLoop.submit { driver.value.transport.status }.get()
             }
         }
+
+        var unacknowledged: UInt64 { get async throws { try await status.stanzasUnacknowledged } }
 
         var events: [LinkEvent] { recorded.withLockedValue { $0 } }
         var confirmed: [Stanza] { events.flatMap { if case .confirmed(let stanzas) = $0 { stanzas } else { [Stanza]() } } }
@@ -132,6 +137,32 @@ import XMPP
                     remote: RadioNodes.standardAddresses[1 - place], on: MultiThreadedEventLoopGroup.singleton.next()))
         }
         return links
+    }
+
+    @Test func `what a peer or a stranger sent in vain is told, with the bind`() async throws {
+        let nodes = try await Self.nodes(speed: 200)
+        let places = try nodes.addresses.map { SISSocket.Node(host: "127.0.0.1", port: try #require($0.port)) }
+        let eventLoop = MultiThreadedEventLoopGroup.singleton.next()
+        let sender = try await Link(node: places[0], remote: RadioNodes.standardAddresses[1], on: eventLoop)
+        func bind(
+            _ remote: NodeAddress, _ application: RCOPApplication, until isThere: (NodeBindStatus) -> Bool
+        ) async throws -> NodeBindStatus {
+            let link = try await Link(node: places[1], remote: remote, application: application, on: eventLoop)
+            try await eventually("a bind") { try await link.status.state == .connected }
+            try await sender.send([try Self.message(1)])
+            try await eventually("something in vain") { try await link.status.bind.map(isThere) == true }
+            let status = try #require(try await link.status.bind)
+            try await link.stop()
+            #expect(link.received.isEmpty)
+            return status
+        }
+        let foreign = try await bind(RadioNodes.standardAddresses[0], .skywave) { !$0.drops.isEmpty }
+        #expect(foreign.drops.map(\.reason) == [.foreignApplication] && foreign.strangers == 0)
+        #expect(foreign.node == "\(places[1])" && foreign.sap == .rcop && foreign.refused == 0)
+        let strange = try await bind(RadioNodes.standardAddresses[1], .xmpp) { $0.strangers > 0 }
+        #expect(strange.drops.isEmpty && strange.refused == 0)
+        try await sender.stop()
+        try await nodes.stop()
     }
 
     @Test func `a stanza is confirmed when the peer's client has it, and not when the node took it`() async throws {

@@ -71,6 +71,16 @@ package struct MetricFamily: Equatable, Sendable {
         "link_folded_total", .counter, ["peer", "kind"],
         "Stanzas that crossed in the record of another, from which they differ in `to` alone")
 
+    static let nodeStrangers = MetricFamily(
+        "node_stranger_units_total", .counter, ["node", "sap"],
+        "STANAG 5066: U_PDUs of nodes and SAPs that no peer behind this bind has")
+    static let nodeRefused = MetricFamily(
+        "node_refused_units_total", .counter, ["node", "sap"],
+        "STANAG 5066: U_PDUs that came damaged or for another SAP than the one bound")
+    static let rcopDrops = MetricFamily(
+        "link_rcop_drops_total", .counter, ["peer", "reason"],
+        "STANAG 5066: U_PDUs and RCOP units of the peer that were not passed on, by reason; `duplicate` costs nothing")
+
     static let queued = MetricFamily("outbox_stanzas", .gauge, ["peer", "class"], "Stanzas that wait for the link")
     static let queuedBytes = MetricFamily("outbox_bytes", .gauge, ["peer", "class"], "The same in bytes")
     static let oldest = MetricFamily(
@@ -111,7 +121,7 @@ package struct MetricFamily: Equatable, Sendable {
         info, uptime, healthy, journalCommits, journalFailures, journalStalled, localStreams, localConnections,
         localRefused, localStanzas, localBytes, localInDoubt, localRepeats, localQueued,
         localQueuedBytes, localEvents, linkPauses, linkUp, linkSeconds, linkReconnects, linkBytes, linkBlocks, linkStanzas, linkText,
-        linkFolded, queued, queuedBytes, oldest, inFlight,
+        linkFolded, nodeStrangers, nodeRefused, rcopDrops, queued, queuedBytes, oldest, inFlight,
         inFlightBytes, acknowledged, linkInDoubt, inbox, inboxBytes, inboxInDoubt, setAside, requests, rooms, superseded,
         expired, bounces, events,
     ]

@@ -1,5 +1,6 @@
 import BridgeCore
 import NIOCore
+import STANAG5066
 import ServerStreams
 import Transports
 import XMPP
@@ -29,6 +30,7 @@ extension SiteStatus {
         writer.add(.localQueuedBytes, [], local.queuedBytes)
         for count in local.counts { writer.add(.localEvents, [count.kind.rawValue], count.count) }
         writer.add(.linkPauses, [], linkPauses)
+        addBinds(&writer)
         for peer in peers {
             addLink(peer, &writer)
             addQueues(peer, &writer)
@@ -64,6 +66,19 @@ extension SiteStatus {
         }
     }
 
+    /// Peers behind one access point share its bind, which counts once.
+    private func addBinds(_ writer: inout MetricWriter) {
+        var seen: Set<[String]> = []
+        for peer in peers {
+            guard let bind = peer.link.bind else { continue }
+            for drop in bind.drops { writer.add(.rcopDrops, [peer.name, drop.reason.metricLabel], drop.count) }
+            let labels = [bind.node, "\(bind.sap.number)"]
+            guard seen.insert(labels).inserted else { continue }
+            writer.add(.nodeStrangers, labels, bind.strangers)
+            writer.add(.nodeRefused, labels, bind.refused)
+        }
+    }
+
     private func addQueues(_ peer: Peer, _ writer: inout MetricWriter) {
         let (name, core) = (peer.name, peer.core)
         for waiting in core.classes {
@@ -87,16 +102,22 @@ extension SiteStatus {
     }
 }
 
-extension PeerEvent {
-    /// The name of the case with underscores: `journal_stalled`.
-    var metricLabel: String {
-        var label = ""
-        for character in "\(self)" {
-            if character.isUppercase { label += "_" }
-            label += character.lowercased()
-        }
-        return label
+/// The name of a case with underscores: `journal_stalled`.
+private func metricLabel(of value: some CaseIterable) -> String {
+    var label = ""
+    for character in "\(value)" {
+        if character.isUppercase { label += "_" }
+        label += character.lowercased()
     }
+    return label
+}
+
+extension PeerEvent {
+    var metricLabel: String { Bridge.metricLabel(of: self) }
+}
+
+extension RCOPDropReason {
+    var metricLabel: String { Bridge.metricLabel(of: self) }
 }
 
 /// Gathers values and writes them family by family, as the format demands.
