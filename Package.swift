@@ -63,6 +63,8 @@ let package = Package(
         .target(name: "TrafficRecording", dependencies: ["XMPP", nioCore]),
         .target(name: "STANAG5066", dependencies: ["XMPP", "SeededRandom", nioCore, deque]),
         .target(name: "HFNode", dependencies: ["STANAG5066", "SeededRandom", nioCore, deque]),
+        .target(
+            name: "TrafficMeasurement", dependencies: ["XMPP", "TrafficRecording", "Profiles", "Outbox", "PresenceCache", "Blocks", "BridgeCore", nioCore]),
 
         // I/O
         .target(name: "TLS", dependencies: ["XMPP", "ServerStreams", "COpenSSL", "CShims", nioCore]),
@@ -76,6 +78,9 @@ let package = Package(
             dependencies: [
                 nioCore, nioPosix, nioHTTP1, nioLocks, hummingbird, hummingbirdCore, lifecycle, logging,
             ]),
+        .target(name: "LinkCatalogue", dependencies: ["HFNode", "STANAG5066", "ConfigurationText", nioCore]),
+        .target(
+            name: "RadioSimulator", dependencies: ["LinkCatalogue", "HFNode", "STANAG5066", "SeededRandom", nioCore, deque]),
 
         // Run
         .target(
@@ -85,11 +90,6 @@ let package = Package(
                 "Transports",
                 "Store", "Admin", "ConfigurationText", "CShims", nioCore, nioPosix, logging, lifecycle,
             ]),
-        .target(
-            name: "TrafficMeasurement", dependencies: ["XMPP", "TrafficRecording", "Profiles", "Outbox", "PresenceCache", "Blocks", "BridgeCore", nioCore]),
-        .target(name: "LinkCatalogue", dependencies: ["HFNode", "STANAG5066", "ConfigurationText", nioCore]),
-        .target(
-            name: "RadioSimulator", dependencies: ["LinkCatalogue", "HFNode", "STANAG5066", "SeededRandom", nioCore, deque]),
         .target(
             name: "LinkSimulator",
             dependencies: [
