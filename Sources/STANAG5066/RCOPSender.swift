@@ -191,22 +191,31 @@ package struct RCOPSender: ~Copyable {
     }
 
     /// Whether there is something that the node does not have.
-    package var hasWaiting: Bool {
-        lines.contains { !$0.waiting.isEmpty || $0.underWay.contains(where: \.isWaiting) }
+    package var hasWaiting: Bool { hasWaiting(atLeast: 0) }
+
+    /// The same of connections of this priority and more urgent ones.
+    package func hasWaiting(atLeast priority: UInt8) -> Bool {
+        lines.contains { line in
+            line.priority >= priority && (!line.waiting.isEmpty || line.underWay.contains(where: \.isWaiting))
+        }
     }
 
     // MARK: U_PDUs
 
     /// What the node gets next; nil where nothing may go, or it is larger than `maximumBytes`: smaller ones do not pass
     /// it.
-    package mutating func nextUPDU(maximumBytes: Int = .max, now: NIODeadline) -> RCOPUPDU? {
+    ///
+    /// - Parameter priority: of connections that are less urgent nothing is given.
+    package mutating func nextUPDU(
+        maximumBytes: Int = .max, atLeast priority: UInt8 = 0, now: NIODeadline
+    ) -> RCOPUPDU? {
         guard let segmentBytes else { return nil }
         if let until = holdUntil {
             guard until <= now else { return nil }
             holdUntil = nil
         }
         let room = maximumBytes == .max ? .max : maximumBytes - RCOPHeader.byteCount
-        for line in lines.indices {
+        for line in lines.indices where lines[line].priority >= priority {
             if let index = lines[line].underWay.firstIndex(where: { $0.isWaiting }) {
                 guard let bytes = lines[line].underWay[index].nextDataBytes(), bytes <= room else { return nil }
                 return hand(line, index)

@@ -17,6 +17,11 @@ package struct SISClientConfiguration: Equatable, Sendable {
     package var bytesPerDestination = 32 << 10
     /// The number of such U_PDUs; every answer is looked up among them.
     package var unitsInNode = 256
+    /// What is urgent may use so many bytes more, however much else is inside the node: two U_PDUs of the usual
+    /// MTU, 2 048 bytes.
+    package var urgentReserve = 4 << 10
+    /// The same as a number of U_PDUs.
+    package var urgentUnits = 8
     /// A node that announces a smaller MTU is not used, in bytes.
     package var minimumMTU = 16
 

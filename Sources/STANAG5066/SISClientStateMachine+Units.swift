@@ -8,10 +8,12 @@ extension SISClientStateMachine {
     /// The mode `.default` is replaced by the service of the bind, which is what it means; a confirmation is asked for with ARQ
     /// only.
     ///
-    /// - Parameter id: not that of a U_PDU that has not ended.
-    package mutating func unitOffered(_ offered: UnidataRequest, id: SISUnitID, now: NIODeadline) {
+    /// - Parameters:
+    ///   - id: not that of a U_PDU that has not ended.
+    ///   - isUrgent: it may use the reserve (``SISClientConfiguration/urgentReserve``).
+    package mutating func unitOffered(_ offered: UnidataRequest, id: SISUnitID, isUrgent: Bool = false, now: NIODeadline) {
         let request = effective(offered)
-        if let refusal = refusal(of: request) {
+        if let refusal = refusal(of: request, isUrgent: isUrgent) {
             perform(.ended(id, .notSent(refusal)))
             return
         }
@@ -28,16 +30,16 @@ extension SISClientStateMachine {
     }
 
     /// Bytes that may be offered for one destination now. A single U_PDU may be larger when nothing is on its way there.
-    package func credit(to destination: NodeAddress) -> Int {
-        guard canSend, units.count < configuration.unitsInNode else { return 0 }
-        return max(
-            0, min(configuration.bytesInNode - units.bytes, configuration.bytesPerDestination - units.bytes(to: destination)))
+    package func credit(to destination: NodeAddress, isUrgent: Bool = false) -> Int {
+        guard canSend, units.count < unitLimit(isUrgent) else { return 0 }
+        let free = min(configuration.bytesInNode - units.bytes, configuration.bytesPerDestination - units.bytes(to: destination))
+        return max(0, free + reserve(isUrgent))
     }
 
     /// True when a U_PDU of this many bytes would be taken now.
-    package func mayOffer(bytes: Int, to destination: NodeAddress) -> Bool {
+    package func mayOffer(bytes: Int, to destination: NodeAddress, isUrgent: Bool = false) -> Bool {
         guard case .bound(_, _, let mtu) = state, bytes <= mtu, canSend else { return false }
-        return hasRoom(bytes, to: destination)
+        return hasRoom(bytes, to: destination, isUrgent: isUrgent)
     }
 
     /// Nothing but room may be lacking.
@@ -58,20 +60,26 @@ extension SISClientStateMachine {
         return request
     }
 
-    private func refusal(of request: UnidataRequest) -> SISRefusal? {
+    private func refusal(of request: UnidataRequest, isUrgent: Bool) -> SISRefusal? {
         guard case .bound(_, _, let mtu) = state else { return .unbound }
         if request.uPDU.readableBytes > mtu { return .largerThanMTU }
         if request.destination.isGroup, request.delivery.mode == .arq { return .groupDestination }
         if !isFlowOn { return .flowOff }
         if !mayTransmit { return .subnetOff }
-        return hasRoom(request.uPDU.readableBytes, to: request.destination) ? nil : .noCredit
+        return hasRoom(request.uPDU.readableBytes, to: request.destination, isUrgent: isUrgent) ? nil : .noCredit
     }
 
-    private func hasRoom(_ bytes: Int, to destination: NodeAddress) -> Bool {
-        guard units.count < configuration.unitsInNode else { return false }
+    private func hasRoom(_ bytes: Int, to destination: NodeAddress, isUrgent: Bool) -> Bool {
+        guard units.count < unitLimit(isUrgent) else { return false }
         let there = units.bytes(to: destination)
-        return (units.bytes == 0 || units.bytes + bytes <= configuration.bytesInNode)
-            && (there == 0 || there + bytes <= configuration.bytesPerDestination)
+        let reserve = reserve(isUrgent)
+        return (units.bytes == 0 || units.bytes + bytes <= configuration.bytesInNode + reserve)
+            && (there == 0 || there + bytes <= configuration.bytesPerDestination + reserve)
+    }
+
+    private func reserve(_ isUrgent: Bool) -> Int { isUrgent ? configuration.urgentReserve : 0 }
+    private func unitLimit(_ isUrgent: Bool) -> Int {
+        configuration.unitsInNode + (isUrgent ? configuration.urgentUnits : 0)
     }
 
     private func patience(_ timeToLive: TimeToLive) -> TimeAmount {

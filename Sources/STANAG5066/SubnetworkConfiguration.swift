@@ -47,6 +47,13 @@ package struct SubnetworkPeerConfiguration: Equatable, Sendable {
         self.services = services
     }
 
+    /// Priority from which on a unit is urgent: it need not wait for what is less so to be handed to the node. Nil where no class
+    /// is more urgent than the first.
+    var urgentPriority: UInt8? {
+        guard let normal = services.first?.priority, let most = services.map(\.priority).max(), most > normal else { return nil }
+        return most
+    }
+
     var sender: RCOPSenderConfiguration {
         var connections: [RCOPSenderConfiguration.Connection] = []
         for service in services where !connections.contains(where: { $0.number == service.connection }) {
@@ -96,6 +103,9 @@ package enum SubnetworkAction: Equatable, Sendable {
     /// One unit can be taken. `isIdle`: nothing of this peer is inside the node, so that it leaves at once; otherwise it waits for
     /// the node's next turn whatever is done.
     case ready(Int, isIdle: Bool)
+    /// One unit of the most urgent class can be taken, though what was taken before has not all been handed to the node; it goes
+    /// there first. A later ``ready(_:isIdle:)`` takes its place.
+    case readyForUrgent(Int)
     /// Nothing of this peer is inside the node any more.
     case idle(Int)
     /// The far node, or the far client, has all of the unit.

@@ -11,10 +11,11 @@ package import NIOCore
 /// ```
 ///
 /// Urgency is decided as late as can be: a peer gets `ready` only when all that it gave before is inside the node and more may
-/// follow, so that what waits does so where it can still be overtaken, replaced or expire. What the node rejects is handed to it
+/// follow, so that what waits does so where it can still be overtaken, replaced or expire. A large unit is long on its way into
+/// the node, so meanwhile a peer gets `readyForUrgent`, and what it gives then goes first. What the node rejects is handed to it
 /// again; what it gives up for good, and all that is unfinished when the bind ends, comes back to the owner.
 package struct SubnetworkStateMachine: ~Copyable {
-    private final class Peer {
+    final class Peer {
         let configuration: SubnetworkPeerConfiguration
         var sender: RCOPSender
         var receiver: RCOPReceiver
@@ -23,12 +24,16 @@ package struct SubnetworkStateMachine: ~Copyable {
         /// U_PDUs inside the node, and their bytes.
         var inNode = 0
         var bytesInNode = 0
+        /// Of them, what is urgent.
+        var urgentBytesInNode = 0
         var window = NodeWindow(minimum: 1, maximum: 1)
         var isUp = false
         /// After the owner ended it, it does not come up before.
         var restUntil: NIODeadline?
         /// `ready` was given and not used.
         var isReady = false
+        /// `readyForUrgent` was given and not used, and no `ready` since.
+        var isReadyForUrgent = false
         /// `ready` was given while something was inside the node, and the owner waits to hear when that ends.
         var awaitsIdle = false
         var unitsSent: UInt64 = 0
@@ -42,25 +47,28 @@ package struct SubnetworkStateMachine: ~Copyable {
         }
     }
 
-    private var client: SISClientStateMachine
-    private let peers: [Peer]
+    var client: SISClientStateMachine
+    let peers: [Peer]
     /// What is inside the node: whose it is, and its name there.
-    private struct Inside {
+    struct Inside {
         var peer: Int
         var ticket: UInt64
         var bytes: Int
+        var isUrgent: Bool
         var since: NIODeadline
     }
 
     private let maximumWindow: Int
-    private var inside: [UInt64: Inside] = [:]
-    private var nextID: UInt64 = 1
+    /// Bytes of one peer that may be inside the node beyond all limits, when they are urgent.
+    let urgentReserve: Int
+    var inside: [UInt64: Inside] = [:]
+    var nextID: UInt64 = 1
     /// Who is served first next time.
-    private var turn = 0
-    private var actions = Deque<SubnetworkAction>()
+    var turn = 0
+    var actions = Deque<SubnetworkAction>()
     private var clientDeadline: NIODeadline?
     private var armed: NIODeadline?
-    private var mtu = 0
+    private(set) var mtu = 0
     /// U_PDUs of nodes and SAPs that no peer has.
     package private(set) var strangers: UInt64 = 0
     /// U_PDUs that came damaged, or for another SAP than ours.
@@ -73,6 +81,7 @@ package struct SubnetworkStateMachine: ~Copyable {
         client = SISClientStateMachine(configuration, seed: seed)
         sap = configuration.bind.sap
         maximumWindow = configuration.bytesPerDestination
+        urgentReserve = configuration.urgentReserve
         var mixed = seed
         self.peers = peers.map { peer in
             mixed = mixed &* 0x5851_F42D_4C95_7F2D &+ 0x1405_7B7E_F767_814F
@@ -122,6 +131,7 @@ package struct SubnetworkStateMachine: ~Copyable {
     package mutating func unitOffered(_ peer: Int, _ bytes: ByteBuffer, token: UInt64, service: Int, now: NIODeadline) {
         let place = peers[peer]
         place.isReady = false
+        place.isReadyForUrgent = false
         place.awaitsIdle = false
         let services = place.configuration.services
         let unitService = services[min(max(service, 0), services.count - 1)]
@@ -236,6 +246,7 @@ package struct SubnetworkStateMachine: ~Copyable {
     private mutating func takeDown(_ number: Int, _ reason: SubnetworkDown) {
         let peer = peers[number]
         peer.isReady = false
+        peer.isReadyForUrgent = false
         peer.awaitsIdle = false
         peer.isUp = false
         giveBackAll(number)
@@ -268,6 +279,7 @@ package struct SubnetworkStateMachine: ~Copyable {
         let wasFull = !hasRoom(peer)
         peer.inNode -= 1
         peer.bytesInNode -= unit.bytes
+        if unit.isUrgent { peer.urgentBytesInNode -= unit.bytes }
         switch end {
         case .confirmed, .handedOver:
             peer.window.confirmed(unit.bytes, after: now - unit.since, wasFull: wasFull)
@@ -280,7 +292,7 @@ package struct SubnetworkStateMachine: ~Copyable {
         drawSender(number)
     }
 
-    private mutating func drawSender(_ number: Int) {
+    mutating func drawSender(_ number: Int) {
         let peer = peers[number]
         while let event = peer.sender.nextEvent() {
             switch event {
@@ -316,68 +328,6 @@ package struct SubnetworkStateMachine: ~Copyable {
             guard case .unit(let unit) = event else { continue }
             peer.unitsReceived += 1
             actions.append(.unit(number, unit.bytes, connection: unit.connection, followsGap: unit.followsGap))
-        }
-    }
-
-    /// Gives the node what it may have, one U_PDU of each peer after the other.
-    private mutating func handOver(now: NIODeadline) {
-        var isAny = true
-        while isAny {
-            isAny = false
-            for step in peers.indices {
-                let number = (turn + step) % peers.count
-                let peer = peers[number]
-                let node = peer.configuration.node
-                guard peer.isUp, peer.sender.hasWaiting else { continue }
-                let room = client.mayOffer(bytes: mtu, to: node) ? Int.max : client.credit(to: node)
-                guard hasRoom(peer), room > 0, let uPDU = peer.sender.nextUPDU(maximumBytes: room, now: now) else {
-                    continue
-                }
-                isAny = true
-                offer(uPDU, of: number, now: now)
-            }
-        }
-        if !peers.isEmpty { turn = (turn + 1) % peers.count }
-        for number in peers.indices { drawSender(number) }
-    }
-
-    /// One U_PDU more may go over the window, so that its size does not matter.
-    private func hasRoom(_ peer: Peer) -> Bool { peer.inNode == 0 || peer.bytesInNode < peer.window.bytes }
-
-    private mutating func offer(_ uPDU: RCOPUPDU, of number: Int, now: NIODeadline) {
-        let peer = peers[number]
-        let service =
-            peer.services[uPDU.unit] ?? peer.configuration.services.first { $0.connection == uPDU.connection }
-            ?? peer.configuration.services[0]
-        let id = nextID
-        nextID += 1
-        let bytes = uPDU.bytes.readableBytes
-        inside[id] = Inside(peer: number, ticket: uPDU.ticket, bytes: bytes, since: now)
-        peer.inNode += 1
-        peer.bytesInNode += bytes
-        client.unitOffered(
-            UnidataRequest(
-                priority: uPDU.priority, destinationSAP: peer.configuration.sap, destination: peer.configuration.node,
-                delivery: ServiceType(.arq, confirmation: service.confirmation), timeToLive: service.timeToLive,
-                uPDU: uPDU.bytes),
-            id: SISUnitID(id), now: now)
-    }
-
-    private mutating func offerTurns() {
-        for (number, peer) in peers.enumerated() where peer.isUp {
-            let isIdle = peer.inNode == 0
-            if !peer.isReady {
-                // A unit may be far from finished when nearly nothing of it is inside the node.
-                guard !peer.sender.hasWaiting, !peer.sender.isHolding, peer.sender.takesUnits, hasRoom(peer),
-                    client.mayOffer(bytes: 1, to: peer.configuration.node)
-                else { continue }
-                peer.isReady = true
-                peer.awaitsIdle = !isIdle
-                actions.append(.ready(number, isIdle: isIdle))
-            } else if isIdle, peer.awaitsIdle {
-                peer.awaitsIdle = false
-                actions.append(.idle(number))
-            }
         }
     }
 

@@ -34,6 +34,7 @@ final class SubnetworkPair {
         var failed: [UInt64] = []
         var isUp = false
         var readies: [Bool] = []
+        var urgentReadies = 0
         var idles = 0
         var strangers = 0
         /// Nodes to which the own node was asked to keep a link up.
@@ -222,6 +223,7 @@ final class SubnetworkPair {
             case .up: place.isUp = true
             case .down: place.isUp = false
             case .ready(_, let isIdle): place.readies.append(isIdle)
+            case .readyForUrgent: place.urgentReadies += 1
             case .idle: place.idles += 1
             case .finished(_, let token): place.finished.append(token)
             case .failed(_, let token, _): place.failed.append(token)

@@ -21,6 +21,8 @@ final class TestSubnetwork {
     private(set) var ends: [[UInt64: [SubnetworkAction]]]
     private(set) var isUp: [Bool]
     private(set) var mayOffer: [Bool]
+    /// An urgent unit is taken, and nothing else.
+    private(set) var mayOfferUrgent: [Bool]
     /// What was said last of whether the node has nothing of the peer.
     private(set) var isIdle: [Bool]
 
@@ -52,6 +54,7 @@ final class TestSubnetwork {
         ends = peers.map { _ in [:] }
         isUp = peers.map { _ in false }
         mayOffer = isUp
+        mayOfferUrgent = isUp
         isIdle = isUp
         input { $0.started(now: now) }
     }
@@ -86,6 +89,7 @@ final class TestSubnetwork {
 
     func offer(_ bytes: ByteBuffer, token: UInt64, peer: Int = 0, service: Int = 0) {
         mayOffer[peer] = false
+        mayOfferUrgent[peer] = false
         input { $0.unitOffered(peer, bytes, token: token, service: service, now: now) }
     }
 
@@ -199,12 +203,17 @@ final class TestSubnetwork {
                 #expect(isUp[peer], "down twice")
                 isUp[peer] = false
                 mayOffer[peer] = false
+                mayOfferUrgent[peer] = false
             case .ready(let peer, let isIdle):
                 self.isIdle[peer] = isIdle
                 #expect(isUp[peer] && !mayOffer[peer], "ready while down, or twice")
                 mayOffer[peer] = true
+                mayOfferUrgent[peer] = false
             case .finished(let peer, let token), .failed(let peer, let token, _):
                 ends[peer][token, default: []].append(action)
+            case .readyForUrgent(let peer):
+                #expect(isUp[peer] && !mayOffer[peer] && !mayOfferUrgent[peer], "ready for urgent ones while down, ready, or twice")
+                mayOfferUrgent[peer] = true
             case .idle(let peer): isIdle[peer] = true
             case .write, .stopped, .note, .stranger, .unit: break
             }
