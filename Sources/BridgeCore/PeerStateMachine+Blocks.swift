@@ -35,6 +35,17 @@ extension PeerStateMachine {
         return held
     }
 
+    /// Uses a link that takes only what is urgent: a block of the express lane goes.
+    mutating func takeUrgentTurn(now: NIODeadline) {
+        guard session.canCut(.express) else { return }
+        if sent[Lane.express].hasUncut {
+            _ = cutAgain(.express, now: now)
+        } else if policy.cutsForUrgency, outbox.hasUrgent {
+            if let expiry = outbox.nextExpiry, expiry <= clock.milliseconds(now) { expire(now: now) }
+            _ = cutNewExpress(overtaking: true, isUrgentOnly: true, now: now)
+        }
+    }
+
     private mutating func heldUntil(now: NIODeadline) -> NIODeadline? {
         guard !(policy.cutsForUrgency && outbox.hasUrgent), outbox.stanzaCount - waitingCopies.count < policy.batchStanzas,
             outbox.byteCount < blockText
@@ -111,13 +122,14 @@ extension PeerStateMachine {
 
     /// - Parameter overtaking: true while the normal lane is occupied: then only what is urgent or not less so than the
     ///   stanza that goes in parts.
-    private mutating func cutNewExpress(overtaking: Bool, now: NIODeadline) -> Bool {
+    /// - Parameter isUrgentOnly: only what is urgent, whatever goes in parts.
+    private mutating func cutNewExpress(overtaking: Bool, isUrgentOnly: Bool = false, now: NIODeadline) -> Bool {
         guard !outbox.isEmpty else { return false }
         var least: UInt8 = 0
         let classes = policy.classes
         if overtaking {
             least = classes.priority(.urgent)
-            if let part = sent[Lane.normal].nextUncut, isInParts(part) {
+            if !isUrgentOnly, let part = sent[Lane.normal].nextUncut, isInParts(part) {
                 least = min(least, classes.priority(classes.stanzaClass(part.entry.stanza)))
             }
         }
@@ -228,6 +240,7 @@ extension PeerStateMachine {
     private mutating func leave(_ block: ByteBuffer, isUrgent: Bool, now: NIODeadline) {
         // A block that changed nothing durable, such as an acknowledgement, waits for nothing.
         cutBlock = (collectSessionRecords() ? journal.gate : 0, block, isUrgent)
+        linkBeforeCut = link
         link = .busy
         lastSent = now
     }
@@ -355,7 +368,7 @@ extension PeerStateMachine {
         // A block of the session before would only be thrown away at the other end.
         if cutBlock != nil {
             cutBlock = nil
-            link = .ready
+            link = linkBeforeCut
         }
     }
 

@@ -28,11 +28,21 @@ extension PeerStateMachine {
     /// The link can take a batch.
     package mutating func linkReady(now: NIODeadline) {
         // A block that waits for the journal is the link's already.
-        guard cutBlock == nil else { return }
+        guard cutBlock == nil else {
+            linkBeforeCut = .ready
+            return
+        }
         link = .ready
         if !speaksBlocks, journal.isOn {
             for id in outbox.takeSentRows() { journal.remove(.outbox, id: id) }
         }
+        settle(now: now)
+    }
+
+    /// The link can take a block that is urgent, which overtakes what the link was given before (dialect `skywave`).
+    package mutating func linkReadyForUrgent(now: NIODeadline) {
+        guard speaksBlocks, link == .busy, cutBlock == nil else { return }
+        link = .readyForUrgent
         settle(now: now)
     }
 

@@ -30,7 +30,11 @@ package struct PeerStateMachine: ~Copyable {
         case down
         /// The transport takes a batch. Becomes `busy` by sending, `down` by `linkDisconnected`.
         case ready
-        /// A batch is on its way. Becomes `ready` by `linkReady`, `down` by `linkDisconnected`.
+        /// The transport has a block that it cannot hand on yet, and takes an urgent one before it. Becomes `busy` by sending, `ready`
+        /// by `linkReady`, `down` by `linkDisconnected`.
+        case readyForUrgent
+        /// A batch is on its way. Becomes `ready` by `linkReady`, `readyForUrgent` by
+        /// `linkReadyForUrgent`, `down` by `linkDisconnected`.
         case busy
     }
 
@@ -115,6 +119,8 @@ package struct PeerStateMachine: ~Copyable {
     var contexts = LabelContexts()
     /// The block that leaves when its batch is committed.
     var cutBlock: (batch: UInt64, bytes: ByteBuffer, isUrgent: Bool)?
+    /// What the link is, should that block not be given to it after all.
+    var linkBeforeCut = LinkState.ready
     var wasExpressLast = false
     /// The number of the stanza that is being sent in parts.
     var partNumber: UInt64?
@@ -374,6 +380,7 @@ package struct PeerStateMachine: ~Copyable {
                     actions.append(.wantLink)
                 }
             case .ready: if !owesTurn { wake = speaksBlocks ? takeTurn(now: now) : sendBatchIfDue(now: now) }
+            case .readyForUrgent: if !owesTurn { takeUrgentTurn(now: now) }
             case .busy: break
             }
         }

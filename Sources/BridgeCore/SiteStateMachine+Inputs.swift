@@ -114,6 +114,13 @@ extension SiteStateMachine {
         mark(peers[peer])
     }
 
+    /// The link can take a block that is urgent, and overtakes others with it (dialect `skywave`).
+    package mutating func linkReadyForUrgent(peer: Int, now: NIODeadline) {
+        self.now = now
+        peers[peer].machine.linkReadyForUrgent(now: now)
+        mark(peers[peer])
+    }
+
     /// What is sent now leaves at once, or waits for the end of what the link works on.
     package mutating func linkTurnChanged(peer: Int, isOpen: Bool, now: NIODeadline) {
         self.now = now

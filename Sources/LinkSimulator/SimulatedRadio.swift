@@ -13,7 +13,7 @@ import XMPP
 /// A bridge that ends takes its connection to the node with it; what is inside the node goes on.
 final class SimulatedRadio: SiteLink {
     private enum Event {
-        case connected, disconnected, ready
+        case connected, disconnected, ready, readyForUrgent
         case turn(Bool)
         case block(ByteBuffer)
     }
@@ -168,6 +168,13 @@ final class SimulatedRadio: SiteLink {
         bytes += block.readableBytes
         let token = nextToken
         nextToken += 1
+        // What was said before this block is used up by it.
+        ends[place].events.removeAll { event in
+            switch event {
+            case .ready, .readyForUrgent: true
+            case .connected, .disconnected, .turn, .block: false
+            }
+        }
         turn { $0.offer(side(place), block, token: token, service: isUrgent ? 1 : 0) }
     }
 
@@ -197,6 +204,7 @@ final class SimulatedRadio: SiteLink {
                 ends[place].events.append(.turn(isIdle))
             }
             ends[place].events.append(.ready)
+        case .readyForUrgent: ends[place].events.append(.readyForUrgent)
         case .idle:
             guard !ends[place].isTurn else { return }
             ends[place].isTurn = true
@@ -241,6 +249,7 @@ final class SimulatedRadio: SiteLink {
             world.trace.record(world.now, "link down", number, place)
             process.turn { $0.linkDisconnected(peer: peer, unsent: [], inDoubt: [], now: $1) }
         case .ready: process.turn { $0.linkReady(peer: peer, now: $1) }
+        case .readyForUrgent: process.turn { $0.linkReadyForUrgent(peer: peer, now: $1) }
         case .turn(let isOpen): process.turn { $0.linkTurnChanged(peer: peer, isOpen: isOpen, now: $1) }
         case .block(let block):
             // What came before the site said that it does not read any more.

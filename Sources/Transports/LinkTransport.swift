@@ -44,6 +44,9 @@ package enum LinkEvent: Equatable, Sendable {
     case disconnected(unsent: [Stanza], inDoubt: [Stanza], reason: String)
     /// One batch or block can be taken.
     case ready
+    /// One block that is urgent can be taken, in dialect `skywave`, while others wait within the transport: it overtakes them. A
+    /// later ``ready`` takes its place.
+    case readyForUrgent
     /// Whether what is sent now leaves at once. If not, the transport works on what it has, and what is sent now leaves no sooner
     /// than what is sent when it is done. True from the beginning; other transports than a radio's never say anything else.
     case turn(Bool)

@@ -103,6 +103,7 @@ package final class SubnetworkBinding {
         case .up(let peer, let mtu): links[peer]?.cameUp(mtu: mtu)
         case .down(let peer, let reason): links[peer]?.wentDown("\(reason)")
         case .ready(let peer, let isIdle): links[peer]?.ready(isIdle: isIdle)
+        case .readyForUrgent(let peer): links[peer]?.readyForUrgent()
         case .idle(let peer): links[peer]?.idle()
         case .finished(let peer, let token): links[peer]?.finished(token)
         case .failed(let peer, let token, let reason): links[peer]?.failed(token, reason)

@@ -92,6 +92,8 @@ package final class SubnetworkLinkTransport: LinkTransport {
     package func send(block: ByteBuffer, isUrgent: Bool) {
         guard isUp else { return }
         counts.blocksSent += 1
+        // What was said before this block is used up by it.
+        events.removeAll { $0 == .ready || $0 == .readyForUrgent }
         offer(block, isUrgent ? .urgent : .normal)
         scheduleDelivery()
     }
@@ -196,6 +198,12 @@ package final class SubnetworkLinkTransport: LinkTransport {
             events.append(.turn(isIdle))
         }
         events.append(.ready)
+    }
+
+    func readyForUrgent() {
+        // In `xep` the stanzas of a batch go one after the other, and the next one is not known to be urgent.
+        guard dialect == .skywave else { return }
+        events.append(.readyForUrgent)
     }
 
     func idle() {

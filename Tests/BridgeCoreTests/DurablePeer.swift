@@ -38,6 +38,8 @@ final class DurablePeer {
     private(set) var armed: NIODeadline?
     private(set) var restarts = 0
     private(set) var urgentBlocks = 0
+    /// The last block was urgent.
+    private(set) var isLastUrgent = false
 
     init(_ policy: PeerPolicy, seed: UInt64, dialect: LinkDialect = .skywave) {
         var policy = policy
@@ -88,6 +90,7 @@ final class DurablePeer {
                 batches.append(batch)
             case .sendBlock(let block, let isUrgent):
                 outgoing.append(block)
+                isLastUrgent = isUrgent
                 if isUrgent { urgentBlocks += 1 }
             case .deliver(let stanza, let id):
                 delivered.append(stanza)

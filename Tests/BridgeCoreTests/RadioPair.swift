@@ -113,7 +113,7 @@ final class RadioPair {
                     blockBytes[side] += block.readableBytes
                     let token = nextToken
                     nextToken += 1
-                    radio.offer(HFNodeSide.allCases[side], block, token: token)
+                    radio.offer(HFNodeSide.allCases[side], block, token: token, service: peer.isLastUrgent ? 1 : 0)
                     isBusy = true
                 }
                 if peer.failures.count > failed[side] {
@@ -145,6 +145,9 @@ final class RadioPair {
             isReady[side] = true
             peer.run { $0.linkTurnChanged(isOpen: isIdle, now: peer.now) }
             peer.run { $0.linkReady(now: peer.now) }
+        case .readyForUrgent:
+            isReady[side] = true
+            peer.run { $0.linkReadyForUrgent(now: peer.now) }
         case .idle: peer.run { $0.linkTurnChanged(isOpen: true, now: peer.now) }
         case .unit(_, let bytes, _, _): peer.run { $0.linkBlockReceived(bytes, now: peer.now) }
         case .failed: if isUp[side] { radio.peerFailed(HFNodeSide.allCases[side]) }

@@ -179,6 +179,7 @@ extension SiteRuntime {
         case .disconnected(let unsent, let inDoubt, _):
             site.linkDisconnected(peer: number, unsent: unsent, inDoubt: inDoubt, now: now)
         case .ready: site.linkReady(peer: number, now: now)
+        case .readyForUrgent: site.linkReadyForUrgent(peer: number, now: now)
         case .turn(let isOpen): site.linkTurnChanged(peer: number, isOpen: isOpen, now: now)
         case .confirmed(let stanzas): site.linkConfirmed(peer: number, stanzas, now: now)
         case .returned(let unsent, let inDoubt):

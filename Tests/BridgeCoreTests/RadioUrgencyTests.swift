@@ -1,0 +1,60 @@
+import BridgeCore
+import NIOCore
+import RadioSimulator
+import TestSupport
+import Testing
+import XMPP
+
+/// On a slow radio what is urgent waits for what the node is sending, not for what waits to be handed to the node.
+@Suite struct RadioUrgencyTests {
+    /// A turn of the longest transmission (STANAG 5066 Ed. 3 §C.3.2.3: 127.5 s), its acknowledgement, and turning round twice.
+    private static let turn = TimeAmount.seconds(180)
+
+    private func message(_ id: String, from: String = "romeo", bytes: Int, _ more: String = "") throws -> Stanza {
+        let letters = Array("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+-")
+        var random = SeededGenerator(seed: id.utf8.reduce(0) { $0 &* 31 &+ UInt64($1) })
+        let noise = String((0..<bytes).map { _ in letters[Int.random(in: 0..<64, using: &random)] })
+        return try stanza(
+            "<message from='\(from)@ship.example/r' to='juliet@shore.example' type='chat' id='\(id)'>"
+                + "<body>\(noise)</body>\(more)</message>")
+    }
+
+    private func urgent(_ id: String) throws -> Stanza {
+        try message(
+            id, from: "captain", bytes: 40,
+            "<headers xmlns='http://jabber.org/protocol/shim'><header name='Urgency'>emergency</header></headers>")
+    }
+
+    private func arrival(_ pair: RadioPair, _ id: String) -> NIODeadline? {
+        pair.arrivals[1].first { $0.id == id }?.at
+    }
+
+    @Test(
+        arguments: [("hf-lab-75S", 12_000, 1), ("hf-lab-75S", 800, 15), ("hf-nvis-300S", 40_000, 1), ("hf-lab-1200S", 2_000, 80)],
+        [1, 2] as [UInt64])
+    func `an urgent message arrives within two turns, long before the block it overtakes`(
+        _ load: (link: String, bytes: Int, count: Int), _ seed: UInt64
+    ) throws {
+        let pair = RadioPair(try RadioPair.link(load.link), seed: seed)
+        pair.send(0, try message("first", bytes: 40))
+        pair.run(for: .minutes(30)) { arrival(pair, "first") != nil && pair.peers[0].status.inFlightStanzas == 0 }
+        for number in 0..<load.count { pair.send(0, try message("bulk \(number)", bytes: load.bytes)) }
+        // The window has opened as far as it does, and the node sends.
+        pair.run(for: .seconds(100))
+        for number in 0..<3 {
+            let start = pair.now
+            pair.send(0, try urgent("urgent \(number)"))
+            pair.run(for: .hours(1)) { arrival(pair, "urgent \(number)") != nil }
+            let took = try #require(arrival(pair, "urgent \(number)")) - start
+            let seconds = took.nanoseconds / 1_000_000_000
+            print("\(load.link), \(load.count) of \(load.bytes) bytes, seed \(seed): urgent \(number) after \(seconds) s")
+            #expect(took <= Self.turn * 2)
+        }
+        let last = "bulk \(load.count - 1)"
+        #expect(arrival(pair, last) == nil)
+        pair.run(for: .hours(6)) { arrival(pair, last) != nil }
+        let bulk = (0..<load.count).map { "bulk \($0)" }
+        #expect(pair.received(1).filter { $0.hasPrefix("bulk") } == bulk)
+        #expect(pair.received(1).count == load.count + 4 && pair.downs == 0)
+    }
+}
