@@ -122,6 +122,8 @@ package enum SISTrouble: Equatable, Sendable {
     case silent
     /// The node has said S_DATA_FLOW_OFF, and S_DATA_FLOW_ON does not come.
     case flowStopped
+    /// We have left for as long as nobody takes what comes.
+    case receivingStopped
     /// We have left.
     case stopped
 }
@@ -143,6 +145,7 @@ extension SISTrouble: CustomStringConvertible {
         case .broken(let error): "the node does not speak SIS as Edition 3 has it: \(error)"
         case .silent: "the node does not answer"
         case .flowStopped: "the node has said “flow off” and takes nothing any more; it is bound anew"
+        case .receivingStopped: "the local server takes nothing, and the node is left until it does"
         case .stopped: "stopped"
         }
     }

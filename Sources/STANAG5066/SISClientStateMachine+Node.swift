@@ -27,7 +27,7 @@ extension SISClientStateMachine {
             flowOffSince = nil
             announceCredit()
         case .unidataIndication(let indication), .expeditedUnidataIndication(let indication):
-            guard isBound || isStopping else { return countUnexpected() }
+            guard isBound || isStopping || isReceivingStopped else { return countUnexpected() }
             perform(.deliver(indication))
         case .unidataRequestConfirm(let reference):
             guard isBound else { return countUnexpected() }

@@ -49,6 +49,8 @@ package struct SISClientStateMachine: ~Copyable {
     }
 
     var configuration: SISClientConfiguration
+    /// The owner wants nothing delivered: no bind is asked for.
+    var isReceivingStopped = false
     var state = State.idle
     var connection: Connection?
     var backOff: BackOff
@@ -111,6 +113,31 @@ package struct SISClientStateMachine: ~Copyable {
         configuration.hardLinkPeers = peers
     }
 
+    /// The node confirms to senders what it has given its client, so a client that can keep no more must not be bound: then senders
+    /// hear of it. What the node has on its way to us is still delivered.
+    package mutating func receivingStopped(_ isStopped: Bool, now: NIODeadline) {
+        guard isStopped != isReceivingStopped else { return }
+        isReceivingStopped = isStopped
+        switch state {
+        case .bound(let id, _, _) where isStopped:
+            if let reservation, reservation.isAsked { perform(.write(id, .hardLinkTerminate(reservation.link.remoteNode))) }
+            perform(.write(id, .unbindRequest))
+            unbind(.receivingStopped, units: .unbound, now: now)
+            rest(id, now: now)
+        case .binding(let id, _) where isStopped:
+            perform(.write(id, .unbindRequest))
+            rest(id, now: now)
+        case .unbound(let id, _) where !isStopped: sendBind(id, now: now)
+        case .idle, .waiting, .dialling, .binding, .bound, .unbound, .stopping, .stopped: break
+        }
+        rearm()
+    }
+
+    /// The connection stays, without a bind.
+    private mutating func rest(_ id: SISConnectionID, now: NIODeadline) {
+        state = .unbound(id, until: now + configuration.reconnectMaximum)
+    }
+
     // MARK: What the network does
 
     package mutating func dialSucceeded(_ id: SISConnectionID, now: NIODeadline) {
@@ -119,7 +146,7 @@ package struct SISClientStateMachine: ~Copyable {
             return
         }
         connection = Connection(decoder: SISDecoder(for: .client, alignment: configuration.alignment), heardAt: now)
-        sendBind(id, now: now)
+        if isReceivingStopped { rest(id, now: now) } else { sendBind(id, now: now) }
         rearm()
     }
 
@@ -166,12 +193,15 @@ package struct SISClientStateMachine: ~Copyable {
     package mutating func deadlineReached(now: NIODeadline) {
         armed = nil
         switch state {
+        case .waiting(let until) where until <= now && isReceivingStopped:
+            state = .waiting(until: now + configuration.reconnectMaximum)
         case .waiting(let until) where until <= now: dial(now: now)
         case .dialling(let deadline) where deadline <= now:
             perform(.abandonDial)
             perform(.note(.dialTimeout))
             wait(now: now)
         case .binding(let id, let deadline) where deadline <= now: giveUp(id, .bindTimeout, now: now)
+        case .unbound(let id, let until) where until <= now && isReceivingStopped: rest(id, now: now)
         case .unbound(let id, let until) where until <= now: sendBind(id, now: now)
         case .stopping(let id, let deadline) where deadline <= now:
             perform(.drop(id))
@@ -289,7 +319,7 @@ extension SISTrouble {
         case .bindRejected(let reason): reason == .invalidSAP || reason == .arqUnsupportableDuringBroadcast
         case .unbound(let reason): reason != .preempted && reason != .inactivity
         case .smallMTU, .wrongSAP: true
-        case .dialFailed, .dialTimeout, .bindTimeout, .disconnected, .broken, .silent, .flowStopped, .stopped: false
+        case .dialFailed, .dialTimeout, .bindTimeout, .disconnected, .broken, .silent, .flowStopped, .receivingStopped, .stopped: false
         }
     }
 }

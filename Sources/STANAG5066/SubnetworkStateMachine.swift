@@ -28,6 +28,8 @@ package struct SubnetworkStateMachine: ~Copyable {
         var urgentBytesInNode = 0
         var window = NodeWindow(minimum: 1, maximum: 1)
         var isUp = false
+        /// Its owner can keep nothing more.
+        var isReceivingStopped = false
         /// After the owner ended it, it does not come up before.
         var restUntil: NIODeadline?
         /// `ready` was given and not used.
@@ -150,6 +152,14 @@ package struct SubnetworkStateMachine: ~Copyable {
         guard peers[peer].isUp else { return }
         peers[peer].restUntil = now + Self.rest
         takeDown(peer, .ended)
+        drive(now: now)
+    }
+
+    /// The owner of a peer can keep no more of what comes, or can again. While one cannot there is no bind, so that nodes do not
+    /// confirm to senders what is then thrown away.
+    package mutating func receivingStopped(_ peer: Int, _ isStopped: Bool, now: NIODeadline) {
+        peers[peer].isReceivingStopped = isStopped
+        client.receivingStopped(peers.contains { $0.isReceivingStopped }, now: now)
         drive(now: now)
     }
 

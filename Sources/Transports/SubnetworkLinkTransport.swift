@@ -29,7 +29,8 @@ package final class SubnetworkLinkTransport: LinkTransport {
     private let description: String
     private let binding: SubnetworkBinding
     private let reader: XMPPUnitReader
-    /// What may wait while nobody reads. Beyond it units are dropped: blocks the peer sends again, stanzas of `xep` are lost.
+    /// What may wait while nobody reads. Beyond it blocks are dropped, which the peer sends again; in `xep`, where the node has confirmed
+    /// to the sender what it gave us, the bind is given up until half of it is read.
     private let heldBytes: Int
     private let classify: (Stanza) -> Service
 
@@ -39,6 +40,8 @@ package final class SubnetworkLinkTransport: LinkTransport {
     private var isPaused = false
     private var held: Deque<ByteBuffer> = []
     private var heldCount = 0
+    /// The bind was given up for it.
+    private var isReceivingStopped = false
     private var isUp = false
     private var isClosed = false
     private var isTurn = true
@@ -106,6 +109,7 @@ package final class SubnetworkLinkTransport: LinkTransport {
             heldCount -= unit.readableBytes
             take(unit)
         }
+        if isReceivingStopped, heldCount <= heldBytes / 2 { stopReceiving(false) }
         scheduleDelivery()
     }
 
@@ -268,12 +272,22 @@ package final class SubnetworkLinkTransport: LinkTransport {
     func received(_ unit: ByteBuffer, followsGap: Bool) {
         counts.bytesReceived += UInt64(unit.readableBytes)
         guard isPaused || !held.isEmpty else { return take(unit) }
-        guard heldCount + unit.readableBytes <= heldBytes else {
+        let isFull = heldCount + unit.readableBytes > heldBytes
+        if isFull, dialect == .xep { stopReceiving(true) }
+        // What comes before the node hears of it is kept, of a node that hears.
+        guard !isFull || dialect == .xep && heldCount + unit.readableBytes <= 2 * heldBytes else {
             counts.lastError = "the local server took nothing for so long that what the node brought could not be kept"
             return
         }
         heldCount += unit.readableBytes
         held.append(unit)
+    }
+
+    private func stopReceiving(_ isStopped: Bool) {
+        guard isReceivingStopped != isStopped else { return }
+        isReceivingStopped = isStopped
+        let peer = peer
+        binding.turn { $0.receivingStopped(peer, isStopped, now: $1) }
     }
 
     private func take(_ unit: ByteBuffer) {

@@ -29,6 +29,52 @@ import Testing
         #expect(subnetwork.ends[0].count == 1 && subnetwork.mayOffer[0])
     }
 
+    @Test func `while a peer's owner can keep nothing there is no bind, and what is on its way is delivered`() {
+        let subnetwork = TestSubnetwork.bound([TestSubnetwork.peer(0), TestSubnetwork.peer(1)])
+        let connection = subnetwork.connection
+        _ = subnetwork.takeActions()
+        for peer in 0..<2 { subnetwork.stopReceiving(true, peer: peer) }
+        let actions = subnetwork.takeActions()
+        #expect(actions.contains(.write(SISConnectionID(1), .unbindRequest)) && subnetwork.isUp == [false, false])
+        #expect(actions.contains(.down(1, .node(.receivingStopped))))
+        var uPDU = ByteBuffer()
+        RCOPHeader(connection: 0, unit: 1, segment: 0, application: .skywave).encode(into: &uPDU)
+        let unit = ByteBuffer(string: "word")
+        RCOPUnitPrefix(for: unit, segmentBytes: 2_042)?.encode(into: &uPDU)
+        uPDU.writeImmutableBuffer(unit)
+        subnetwork.deliver(uPDU)
+        #expect(subnetwork.takeUnits() == [unit])
+        // However long it takes; and until the last of them takes something again.
+        subnetwork.advance(by: .hours(3))
+        subnetwork.stopReceiving(false, peer: 1)
+        let later = subnetwork.takeActions()
+        #expect(!later.contains { if case .write(_, .bindRequest) = $0 { true } else { false } })
+        subnetwork.stopReceiving(false, peer: 0)
+        #expect(subnetwork.connection == connection)
+        subnetwork.bind(mtu: 2_048)
+        #expect(subnetwork.isUp == [true, true] && subnetwork.mayOffer == [true, true])
+    }
+
+    @Test func `a node that closes the connection when it is left is dialled when there is room again`() {
+        let subnetwork = TestSubnetwork.bound()
+        subnetwork.stopReceiving(true)
+        subnetwork.close()
+        subnetwork.advance(by: .hours(1))
+        #expect(!subnetwork.isDialling && subnetwork.connection == nil)
+        subnetwork.stopReceiving(false)
+        subnetwork.advance(by: .seconds(60))
+        #expect(subnetwork.isDialling)
+        // It can keep nothing when the connection comes: nothing is bound.
+        subnetwork.stopReceiving(true)
+        _ = subnetwork.takeActions()
+        subnetwork.connect()
+        let actions = subnetwork.takeActions()
+        #expect(!actions.contains { if case .write(_, .bindRequest) = $0 { true } else { false } })
+        subnetwork.stopReceiving(false)
+        subnetwork.bind(mtu: 2_048)
+        #expect(subnetwork.isUp[0])
+    }
+
     /// Lets hours pass in which the node rejects all that it is given.
     ///
     /// - Returns: how often it was given something.

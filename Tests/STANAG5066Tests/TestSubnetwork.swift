@@ -99,6 +99,8 @@ final class TestSubnetwork {
             peer: peer, service: service)
     }
 
+    func stopReceiving(_ isStopped: Bool, peer: Int = 0) { input { $0.receivingStopped(peer, isStopped, now: now) } }
+
     func fail(_ peer: Int = 0) { input { $0.peerFailed(peer, now: now) } }
 
     // MARK: The node

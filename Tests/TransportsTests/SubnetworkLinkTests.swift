@@ -38,12 +38,14 @@ import XMPP
         private let recorded: NIOLockedValueBox<[LinkEvent]>
 
         init(
-            node: SISSocket.Node, remote: NodeAddress, application: RCOPApplication = .xmpp, on eventLoop: any EventLoop
+            node: SISSocket.Node, remote: NodeAddress, application: RCOPApplication = .xmpp, on eventLoop: any EventLoop,
+            heldBytes: Int = 32 << 20
         ) async throws {
             let recorded = NIOLockedValueBox<[LinkEvent]>([])
             driver = try await eventLoop.submit {
                 let driver = Driver(
-                    Link.transport(node: node, remote: remote, application: application, on: eventLoop))
+                    Link.transport(
+                        node: node, remote: remote, application: application, on: eventLoop, heldBytes: heldBytes))
                 driver.transport.onEvent = { [unowned driver] event in
                     recorded.withLockedValue { $0.append(event) }
                     switch event {
@@ -62,7 +64,8 @@ import XMPP
         }
 
         static func transport(
-            node: SISSocket.Node, remote: NodeAddress, application: RCOPApplication = .xmpp, on eventLoop: any EventLoop
+            node: SISSocket.Node, remote: NodeAddress, application: RCOPApplication = .xmpp, on eventLoop: any EventLoop,
+            heldBytes: Int = 32 << 20
         ) -> SubnetworkLinkTransport {
             let client = SISClientConfiguration(
                 bind: BindRequest(sap: .rcop, rank: 0, service: ServiceType(.arq, confirmation: .node)))
@@ -76,7 +79,8 @@ import XMPP
                         services: [service])
                 ],
                 eventLoop: eventLoop, seed: 3, logger: Logger(label: "test", factory: { _ in SwiftLogNoOpLogHandler() }))
-            return SubnetworkLinkTransport(name: "far", peer: 0, dialect: .xep, description: "node", binding: binding)
+            return SubnetworkLinkTransport(
+                name: "far", peer: 0, dialect: .xep, description: "node", binding: binding, heldBytes: heldBytes)
         }
 
         func send(_ batch: [Stanza]) async throws {
@@ -84,6 +88,13 @@ import XMPP
             try await eventLoop.submit {
                 driver.value.waiting.append(batch)
                 driver.value.sendIfPossible()
+            }.get()
+        }
+
+        func pause(_ isPaused: Bool) async throws {
+            let driver = driver
+            try await eventLoop.submit {
+                if isPaused { driver.value.transport.pauseReading() } else { driver.value.transport.resumeReading() }
             }.get()
         }
 
@@ -128,13 +139,14 @@ import XMPP
         return try await RunningNodes.start(settings)
     }
 
-    private static func links(_ nodes: RunningNodes) async throws -> [Link] {
+    private static func links(_ nodes: RunningNodes, heldBytes: Int = 32 << 20) async throws -> [Link] {
         var links: [Link] = []
         for (place, address) in nodes.addresses.enumerated() {
             links.append(
                 try await Link(
                     node: SISSocket.Node(host: "127.0.0.1", port: try #require(address.port)),
-                    remote: RadioNodes.standardAddresses[1 - place], on: MultiThreadedEventLoopGroup.singleton.next()))
+                    remote: RadioNodes.standardAddresses[1 - place], on: MultiThreadedEventLoopGroup.singleton.next(),
+                    heldBytes: heldBytes))
         }
         return links
     }
@@ -181,6 +193,30 @@ import XMPP
         try await eventually { links[0].confirmed.count + links[0].returned.count == 6 }
         #expect(Set(links[0].confirmed.map { $0.id ?? "" }).isSubset(of: links[1].received.map { $0.id ?? "" }))
         #expect(try await links[0].unacknowledged == 0)
+        for link in links { try await link.stop() }
+        try await nodes.stop()
+    }
+
+    @Test func `a link that can keep no more leaves its node, and nothing that was confirmed is lost`() async throws {
+        let nodes = try await Self.nodes(speed: 200)
+        let links = try await Self.links(nodes, heldBytes: 600)
+        let stanzas = try (0..<30).map(Self.message)
+        try await eventually { links.allSatisfy { $0.events.contains(.ready) } }
+        try await links[1].pause(true)
+        try await links[0].send(stanzas)
+        try await eventually { links[1].isDown }
+        #expect(links[1].received.isEmpty)
+        // The far node rejects what comes now, and the own one keeps it for later.
+        try await eventually { !links[0].confirmed.isEmpty }
+        let confirmed = Set(links[0].confirmed.map { $0.id ?? "" })
+        #expect(confirmed.count < 30)
+        try await links[1].pause(false)
+        try await eventually { confirmed.isSubset(of: links[1].received.map { $0.id ?? "" }) }
+        // It is bound again, and gets the rest.
+        try await eventually(within: .seconds(60)) { links[0].confirmed.count + links[0].returned.count == 30 }
+        let arrived = Set(links[1].received.map { $0.id ?? "" })
+        #expect(arrived.isSuperset(of: links[0].confirmed.map { $0.id ?? "" }))
+        #expect(links[1].events.filter { $0 == .connected(description: "node") }.count == 2)
         for link in links { try await link.stop() }
         try await nodes.stop()
     }
