@@ -49,12 +49,7 @@ final class OutboundPath {
         machine = PeerStateMachine(policy: policy, clock: ServiceClock(now: now), now: now, random: 1)
         encoder = LinkStreamEncoder(compression: .deflate(level: level))
         machine.linkConnected(now: now)
-        if dialect == .skywave {
-            let peer = AcknowledgingPeer()
-            let opening = peer.opening()
-            machine.linkBlockReceived(opening, now: now)
-            receiver = peer
-        }
+        if dialect == .skywave { receiver = AcknowledgingPeer() }
         // A first batch, so that from here on batches wait for their hold time.
         machine.linkReady(now: now)
         perform()
@@ -103,37 +98,49 @@ final class OutboundPath {
     }
 }
 
-/// As much of the other end as it takes to keep a window open: it reads headers and acknowledges every eighth block.
+/// As much of the other end as it takes to keep a window open: it answers the opening, reads headers and acknowledges every
+/// eighth block.
 private struct AcknowledgingPeer {
     private var blocks: [UInt8] = [0, 0]
     private var unacknowledged = 0
     private var session: UInt8 = 0
-
-    func opening() -> ByteBuffer {
-        var header = BlockHeader(session: 1, acknowledgedSession: 0, acknowledgedNormal: 0)
-        header.opening = .session(SessionOpening(epoch: 1, session: 1))
-        return bytes(header)
-    }
+    /// Names the session that it reads; nil when that was said.
+    private var opening: SessionOpening?
 
     mutating func blockReceived(_ block: ByteBuffer) {
         var block = block
         guard let header = try? BlockHeader(reading: &block), let body = header.body else { return }
+        if case .session(let read) = header.opening {
+            var own = SessionOpening(epoch: 1, session: 1)
+            own.process = 1
+            own.peerEpoch = read.epoch
+            own.peerSession = read.session
+            own.readsPeerSession = true
+            own.peerProcess = read.process
+            opening = own
+        }
         session = header.session
         blocks[Int(body.lane.rawValue)] &+= 1
         unacknowledged += 1
     }
 
     mutating func acknowledgement() -> ByteBuffer? {
-        guard unacknowledged >= 8 else { return nil }
+        guard opening != nil || unacknowledged >= 8 else { return nil }
         unacknowledged = 0
         var header = BlockHeader(session: 1, acknowledgedSession: session, acknowledgedNormal: blocks[0])
         header.acknowledgedExpress = blocks[1]
-        return bytes(header)
-    }
-
-    private func bytes(_ header: BlockHeader) -> ByteBuffer {
+        var body = ByteBuffer()
+        if let own = opening {
+            // Its first block, in which nothing is.
+            opening = nil
+            header.opening = .session(own)
+            body.writeInteger(UInt8(0))
+            header.body = BlockHeader.Body()
+            header.body?.length = body.readableBytes
+        }
         var buffer = ByteBuffer()
         header.encode(into: &buffer)
+        buffer.writeImmutableBuffer(body)
         return buffer
     }
 }
