@@ -74,6 +74,10 @@ extension LinkSession {
         else {
             pendingRefusal = .unknownHistory(session: opening.session)
             note(.lateBlock)
+            // Nor could what follows this opening be told from what follows of the session that was read until now.
+            peerSession = 0
+            decoders = []
+            resetIncoming()
             return false
         }
         guard let history = history(for: opening) else {
