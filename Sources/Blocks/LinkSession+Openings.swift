@@ -44,9 +44,7 @@ extension LinkSession {
                 // Two runs of the sender began this session, one of them from an old copy of the journal: what comes of it from
                 // now on may be of either, and must not be counted as the other's.
                 note(.peerRestored)
-                peerSession = 0
-                decoders = []
-                resetIncoming()
+                stopReading()
                 refuseRestored(opening, seen: receiving.session)
                 return false
             }
@@ -75,9 +73,7 @@ extension LinkSession {
             pendingRefusal = .unknownHistory(session: opening.session)
             note(.lateBlock)
             // Nor could what follows this opening be told from what follows of the session that was read until now.
-            peerSession = 0
-            decoders = []
-            resetIncoming()
+            stopReading()
             return false
         }
         guard let history = history(for: opening) else {
@@ -185,6 +181,14 @@ extension LinkSession {
             ? (opening.receivedNormal + 1, Int(clamping: opening.receivedPart)) : nil
     }
 
+    /// What comes of the other side's session from now on is of no use.
+    private mutating func stopReading() {
+        peerSession = 0
+        decoders = []
+        resetIncoming()
+    }
+
+    /// The other side says which epoch and session of ours it reads.
     private mutating func named(by opening: SessionOpening) {
         guard opening.peerEpoch == sending.epoch else { return }
         guard namedByPeer.epoch != opening.peerEpoch || namedByPeer.session < opening.peerSession else { return }
