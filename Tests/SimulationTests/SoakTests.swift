@@ -30,6 +30,13 @@ import Testing
         #expect(Simulation(seed: first).run().trace == Simulation(seed: first).run().trace)
     }
 
+    /// Blocks of the run before a restored copy, which a node still held; in one an acknowledgement of it.
+    @Test("Seeds over HF nodes that failed once pass", arguments: [5_741, 9_374, 12_432, 535_357, 558_108, 741_131] as [UInt64])
+    func mended(seed: UInt64) {
+        let result = Simulation(seed: seed).run()
+        #expect(result.failures.isEmpty, "skywave-sim soak --seed \(seed) --trace: \(result.failures)")
+    }
+
     @Test("A seed gives the same run again in this process")
     func sameProcess() {
         for seed in UInt64(100)...105 {
