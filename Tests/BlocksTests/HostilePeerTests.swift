@@ -24,9 +24,7 @@ import XMPP
     }
 
     private func receive(_ block: ByteBuffer, _ end: SessionEnd) {
-        end.session.blockReceived(block, now: end.clock)
-        end.collect()
-        end.commit()
+        end.receive(block)
     }
 
     private func refusal(_ refusal: SessionRefusal) -> ByteBuffer {

@@ -40,9 +40,7 @@ extension JoinedSessions {
                 from.clock = from.clock + .milliseconds(300)
                 guard let block = from.nextBlock(maximumStanzas: 8, partBytes: 2_000) else { continue }
                 sizes.append(block.readableBytes)
-                to.session.blockReceived(block, now: to.clock)
-                to.collect()
-                to.commit()
+                to.receive(block)
                 moved = true
             }
             if !moved { break }

@@ -79,6 +79,13 @@ final class SessionEnd {
         records += session.takeRecords()
     }
 
+    /// A block arrives, and what it brought becomes durable.
+    func receive(_ block: ByteBuffer) {
+        session.blockReceived(block, now: clock)
+        collect()
+        commit()
+    }
+
     func commit() {
         for record in records { journal.apply(record) }
         journal.needsNewEpoch = false

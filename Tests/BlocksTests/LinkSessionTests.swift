@@ -45,9 +45,7 @@ struct LinkSessionTests: JoinedSessions {
         let header = try #require(try BlockHeader(reading: &rest))
         #expect(block.readableBytes - rest.readableBytes <= 6)
         #expect(header.body?.length == rest.readableBytes)
-        right.session.blockReceived(block, now: right.clock)
-        right.collect()
-        right.commit()
+        right.receive(block)
         right.clock = right.clock + .seconds(1)
         #expect(right.session.nextServiceBlock(now: right.clock, willCut: false)?.readableBytes == 3)
     }
@@ -64,9 +62,7 @@ struct LinkSessionTests: JoinedSessions {
         var isHeld: [Bool] = []
         for _ in 0..<6 {
             while let block = left.nextBlock(maximumStanzas: 8, partBytes: 2_000) {
-                right.session.blockReceived(block, now: right.clock)
-                right.collect()
-                right.commit()
+                right.receive(block)
             }
             while let block = right.nextBlock(maximumStanzas: 8, partBytes: 2_000) {
                 isHeld.append(left.session.blockHeld(block, now: left.clock))
@@ -99,9 +95,7 @@ struct LinkSessionTests: JoinedSessions {
                 while left.nextBlock(maximumStanzas: 8, partBytes: 2_000) != nil {}
                 try send(number...number, from: right)
                 while let block = right.nextBlock(maximumStanzas: 8, partBytes: 2_000) {
-                    left.session.blockReceived(block, now: left.clock)
-                    left.collect()
-                    left.commit()
+                    left.receive(block)
                 }
                 for end in [left, right] { end.clock = end.clock + .seconds(5) }
                 left.session.deadlineReached(now: left.clock)
@@ -144,22 +138,16 @@ struct LinkSessionTests: JoinedSessions {
         // Where the first is read at last, the second is known to be missing.
         let first = try #require(blocks.dropLast().last)
         right.clock = left.clock
-        right.session.blockReceived(first, now: right.clock)
-        right.collect()
-        right.commit()
+        right.receive(first)
         #expect(right.delivered == ["m1"])
         right.clock = right.clock + .minutes(1)
         left.clock = right.clock
         while let answer = right.nextBlock(maximumStanzas: 1, partBytes: 2_000) {
-            left.session.blockReceived(answer, now: left.clock)
-            left.collect()
-            left.commit()
+            left.receive(answer)
         }
         let second = try #require(left.nextBlock(maximumStanzas: 1, partBytes: 2_000))
         #expect(left.nextBlock(maximumStanzas: 1, partBytes: 2_000) == nil)
-        right.session.blockReceived(second, now: right.clock)
-        right.collect()
-        right.commit()
+        right.receive(second)
         #expect(right.delivered == ["m1", "m2"])
     }
 
@@ -179,9 +167,7 @@ struct LinkSessionTests: JoinedSessions {
             Issue.record("the opening names no history")
             return
         }
-        right.session.blockReceived(block, now: right.clock)
-        right.collect()
-        right.commit()
+        right.receive(block)
         #expect(right.delivered.count == 48)
         #expect(!left.notes.contains(.historyRefused))
     }
@@ -218,9 +204,7 @@ struct LinkSessionTests: JoinedSessions {
             left.collect()
             #expect(left.numbered.count == 1, "count \(count)")
         }
-        right.session.blockReceived(block, now: right.clock)
-        right.collect()
-        right.commit()
+        right.receive(block)
         settle(left, right)
         #expect(left.isIdle)
     }
@@ -260,15 +244,11 @@ struct LinkSessionTests: JoinedSessions {
         ]
         func part() throws {
             let block = try #require(left.nextBlock(maximumStanzas: 1, partBytes: 200))
-            right.session.blockReceived(block, now: right.clock)
-            right.collect()
-            right.commit()
+            right.receive(block)
         }
         func openRight() throws {
             let block = try #require(right.nextBlock(maximumStanzas: 1, partBytes: 200))
-            left.session.blockReceived(block, now: left.clock)
-            left.collect()
-            left.commit()
+            left.receive(block)
         }
         for _ in 0..<3 { try part() }
         connect(left, right)
@@ -280,9 +260,7 @@ struct LinkSessionTests: JoinedSessions {
         connect(left, right)
         try openRight()
         while left.numbered.count > 0, let block = left.nextBlock(maximumStanzas: 1, partBytes: 200) {
-            right.session.blockReceived(block, now: right.clock)
-            right.collect()
-            right.commit()
+            right.receive(block)
         }
         settle(left, right)
         #expect(!right.notes.contains(.damagedBlock))

@@ -71,9 +71,7 @@ struct RestoredSessionTests: JoinedSessions {
         #expect(left.session.epoch != epoch)
         try send(2...3, from: left)
         settle(left, right)
-        right.session.blockReceived(late, now: right.clock)
-        right.collect()
-        right.commit()
+        right.receive(late)
         let present = left.session.epoch
         for number in 4...6 {
             try send(number...number, from: left)
@@ -107,12 +105,8 @@ struct RestoredSessionTests: JoinedSessions {
         try send(5...6, from: left)
         // What the other side says of itself is said before.
         let opening = try #require(right.nextBlock(maximumStanzas: 8, partBytes: 2_000))
-        left.session.blockReceived(opening, now: left.clock)
-        left.collect()
-        left.commit()
-        right.session.blockReceived(first, now: right.clock)
-        right.collect()
-        right.commit()
+        left.receive(opening)
+        right.receive(first)
         settle(left, right)
         #expect(left.session.epoch != epoch)
         #expect(left.notes.contains(.selfRestored))
@@ -133,9 +127,7 @@ struct RestoredSessionTests: JoinedSessions {
             if run % 3 == 0 {
                 // Read, but the acknowledgement is lost.
                 while let block = left.nextBlock(maximumStanzas: 8, partBytes: 2_000) {
-                    right.session.blockReceived(block, now: right.clock)
-                    right.collect()
-                    right.commit()
+                    right.receive(block)
                 }
             }
         }
@@ -192,9 +184,7 @@ struct RestoredSessionTests: JoinedSessions {
         let opening = try #require(right.nextBlock(maximumStanzas: 8, partBytes: 2_000))
         try send(1...3, from: left)
         while let block = left.nextBlock(maximumStanzas: 8, partBytes: 2_000) {
-            right.session.blockReceived(block, now: right.clock)
-            right.collect()
-            right.commit()
+            right.receive(block)
         }
         try send(11...11, from: right)
         let answer = try #require(right.nextBlock(maximumStanzas: 8, partBytes: 2_000))
@@ -208,9 +198,7 @@ struct RestoredSessionTests: JoinedSessions {
         // It goes to a place where nobody is.
         _ = left.nextBlock(maximumStanzas: 8, partBytes: 2_000)
         for block in [opening, answer] {
-            left.session.blockReceived(block, now: left.clock)
-            left.collect()
-            left.commit()
+            left.receive(block)
         }
         #expect(left.delivered == ["m11"])
         #expect(left.numbered.count == 3)
@@ -226,9 +214,7 @@ struct RestoredSessionTests: JoinedSessions {
         try send(1...2, from: left)
         let first = try #require(left.nextBlock(maximumStanzas: 8, partBytes: 2_000))
         let opening = try #require(right.nextBlock(maximumStanzas: 8, partBytes: 2_000))
-        left.session.blockReceived(opening, now: left.clock)
-        left.collect()
-        left.commit()
+        left.receive(opening)
         left.clock = left.clock + .seconds(1)
         let renewal = left.session.nextServiceBlock(now: left.clock, willCut: false) ?? ByteBuffer()
         var rest = renewal
@@ -239,9 +225,7 @@ struct RestoredSessionTests: JoinedSessions {
         right.session.blockReceived(renewal, now: right.clock)
         let begins = right.session.isPeerRecognised
         #expect(!begins)
-        right.session.blockReceived(first, now: right.clock)
-        right.collect()
-        right.commit()
+        right.receive(first)
         #expect(right.delivered == ["m1", "m2"])
         settle(left, right)
         #expect(left.isIdle && right.isIdle)
@@ -257,16 +241,12 @@ struct RestoredSessionTests: JoinedSessions {
         var copy: RecoveredPeer?
         while !left.isIdle {
             if let block = left.nextBlock(maximumStanzas: 8, partBytes: 1_000) {
-                right.session.blockReceived(block, now: right.clock)
-                right.collect()
-                right.commit()
+                right.receive(block)
                 if copy == nil, !right.journal[.fragments].isEmpty { copy = right.journal }
             }
             right.clock = right.clock + .seconds(1)
             if let block = right.nextBlock(maximumStanzas: 8, partBytes: 1_000) {
-                left.session.blockReceived(block, now: left.clock)
-                left.collect()
-                left.commit()
+                left.receive(block)
             }
         }
         #expect(right.delivered == ["large"])
@@ -291,9 +271,7 @@ struct RestoredSessionTests: JoinedSessions {
             left.queue[.normal] = [try large("lost", 5_000)]
             while right.journal[.fragments].count < 2 {
                 let block = try #require(left.nextBlock(maximumStanzas: 8, partBytes: 1_000))
-                right.session.blockReceived(block, now: right.clock)
-                right.collect()
-                right.commit()
+                right.receive(block)
             }
             left.journal = copy
             left.numbered = []

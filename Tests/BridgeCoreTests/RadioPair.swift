@@ -27,6 +27,26 @@ final class RadioPair {
 
     static func link(_ name: String) throws -> RadioLink { try LinkFiles().link(name) }
 
+    /// Two clients of two nodes, with a normal and an urgent class.
+    static func subnetwork(
+        _ link: RadioLink, seed: UInt64, confirmation: DeliveryConfirmation, application: RCOPApplication, framing: RCOPFraming,
+        repetition: RCOPSenderConfiguration.Repetition
+    ) -> VirtualSubnetwork {
+        var client = SISClientConfiguration(
+            bind: BindRequest(sap: .rcop, rank: 0, service: ServiceType(.arq, confirmation: .node)))
+        client.bytesPerDestination = 256 << 10
+        client.bytesInNode = 256 << 10
+        let services = [(UInt8(0), UInt8(6)), (1, 12)].map { connection, priority in
+            UnitService(
+                connection: connection, priority: priority, confirmation: confirmation, timeToLive: TimeToLive(.hours(1)))
+        }
+        return VirtualSubnetwork(
+            link: link, seed: seed, client: client,
+            peer: SubnetworkPeerConfiguration(
+                name: "far", node: RadioNodes.standardAddresses[0], sap: .rcop, application: application, framing: framing,
+                repetition: repetition, services: services))
+    }
+
     init(_ link: RadioLink, seed: UInt64, _ change: (inout PeerPolicy) -> Void = { _ in }) {
         func policy(_ policy: PeerPolicy) -> PeerPolicy {
             var policy = policy
@@ -45,18 +65,8 @@ final class RadioPair {
             DurablePeer(policy(TestPeer.policy()), seed: seed &* 2 &+ 1),
             DurablePeer(policy(TestPeer.mirroredPolicy()), seed: seed &* 2 &+ 2),
         ]
-        var client = SISClientConfiguration(
-            bind: BindRequest(sap: .rcop, rank: 0, service: ServiceType(.arq, confirmation: .node)))
-        client.bytesPerDestination = 256 << 10
-        client.bytesInNode = 256 << 10
-        let services = [(UInt8(0), UInt8(6)), (1, 12)].map { connection, priority in
-            UnitService(connection: connection, priority: priority, confirmation: .node, timeToLive: TimeToLive(.hours(1)))
-        }
-        radio = VirtualSubnetwork(
-            link: link, seed: seed, client: client,
-            peer: SubnetworkPeerConfiguration(
-                name: "far", node: RadioNodes.standardAddresses[0], sap: .rcop, application: .skywave, framing: .delimited,
-                repetition: .segment, services: services))
+        radio = Self.subnetwork(
+            link, seed: seed, confirmation: .node, application: .skywave, framing: .delimited, repetition: .segment)
         for peer in peers { peer.now = radio.now }
         radio.onAction = { [unowned self] side, action in perform(side.rawValue, action) }
         radio.start()

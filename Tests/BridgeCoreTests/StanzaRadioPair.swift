@@ -47,18 +47,8 @@ final class StanzaRadioPair {
             DurablePeer(policy(TestPeer.policy()), seed: seed &* 2 &+ 1, dialect: .xep),
             DurablePeer(policy(TestPeer.mirroredPolicy()), seed: seed &* 2 &+ 2, dialect: .xep),
         ]
-        var client = SISClientConfiguration(
-            bind: BindRequest(sap: .rcop, rank: 0, service: ServiceType(.arq, confirmation: .node)))
-        client.bytesPerDestination = 256 << 10
-        client.bytesInNode = 256 << 10
-        let services = [(UInt8(0), UInt8(6)), (1, 12)].map { connection, priority in
-            UnitService(connection: connection, priority: priority, confirmation: .client, timeToLive: TimeToLive(.hours(1)))
-        }
-        radio = VirtualSubnetwork(
-            link: link, seed: seed, client: client,
-            peer: SubnetworkPeerConfiguration(
-                name: "far", node: RadioNodes.standardAddresses[0], sap: .rcop, application: .xmpp, framing: .stanzas,
-                repetition: .unit, services: services))
+        radio = RadioPair.subnetwork(
+            link, seed: seed, confirmation: .client, application: .xmpp, framing: .stanzas, repetition: .unit)
         for peer in peers { peer.now = radio.now }
         radio.onAction = { [unowned self] side, action in perform(side.rawValue, action) }
         radio.start()
