@@ -20,12 +20,9 @@ extension RadioNodes {
 
     private mutating func transmitted(_ side: HFNodeSide, _ burst: Burst, at time: NIODeadline) {
         lastModes[side.rawValue] = pair.channel.waveform(of: burst.timing)
-        statistics[side].bursts += 1
-        statistics[side].onAir = statistics[side].onAir + burst.duration
+        statistics.transmitted(side, at: time, for: burst.duration)
         if lastTransmitter != side { statistics.turns += 1 }
         lastTransmitter = side
-        statistics.began = statistics.began ?? time
-        statistics.ended = max(statistics.ended ?? time, time + burst.duration)
         observe(.transmitted(side, burst), at: time)
     }
 

@@ -65,12 +65,25 @@ package struct RadioNodesStatistics: Equatable, Sendable {
     /// How often the other side took the air.
     package internal(set) var turns = 0
     /// The start of the first transmission and the end of the last.
-    package internal(set) var began: NIODeadline?
-    package internal(set) var ended: NIODeadline?
+    package private(set) var began: NIODeadline?
+    package private(set) var ended: NIODeadline?
+    /// The time in which at least one node transmitted: those who key at once fill the same air.
+    private var occupied = TimeAmount.zero
 
     package subscript(_ side: HFNodeSide) -> Side {
         get { side == .first ? first : second }
         set { if side == .first { first = newValue } else { second = newValue } }
+    }
+
+    /// A node begins to transmit. Transmissions come in the order of their starts.
+    package mutating func transmitted(_ side: HFNodeSide, at time: NIODeadline, for duration: TimeAmount) {
+        self[side].bursts += 1
+        self[side].onAir = self[side].onAir + duration
+        let end = time + duration
+        let start = max(time, ended ?? time)
+        if end > start { occupied = occupied + (end - start) }
+        began = began ?? time
+        ended = max(ended ?? end, end)
     }
 
     /// From the first transmission to the end of the last.
@@ -87,9 +100,9 @@ package struct RadioNodesStatistics: Equatable, Sendable {
         return 8 * Double(first.bytesDelivered + second.bytesDelivered) / (seconds * Double(bitsPerSecond))
     }
 
-    /// The share of this time in which one of the nodes transmitted.
+    /// The share of this time in which one of the nodes transmitted, or both; 0 to 1.
     package var onAirShare: Double {
         guard duration > .zero else { return 0 }
-        return Double(first.onAir.nanoseconds + second.onAir.nanoseconds) / Double(duration.nanoseconds)
+        return Double(occupied.nanoseconds) / Double(duration.nanoseconds)
     }
 }

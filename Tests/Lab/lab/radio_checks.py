@@ -289,6 +289,8 @@ async def operator_tools(federation: Federation):
 @radio_check()
 async def radio_was_used(federation: Federation):
     """What crossed did so on the air: after an orderly end the nodes say how much."""
+    async with federation.users() as (romeo, juliet):
+        await converse(federation, romeo, juliet, ["before the end of the nodes"])
     await federation.radio.stop()
     summary = federation.radio.summary()
     await federation.radio.start()
