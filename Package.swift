@@ -171,7 +171,7 @@ let package = Package(
             dependencies: ["RadioSimulator", "LinkCatalogue", "HFNode", "STANAG5066", "SeededRandom", nioCore]),
         .testTarget(
             name: "HFNodeServerTests",
-            dependencies: ["HFNodeServer", "RadioSimulator", "LinkCatalogue", "HFNode", "STANAG5066", nioCore, nioPosix]),
+            dependencies: ["HFNodeServer", "RadioSimulator", "LinkCatalogue", "HFNode", "STANAG5066", "TestSupport", nioCore, nioPosix]),
         .testTarget(name: "TLSTests", dependencies: ["TLS", "XMPP", "TestSupport", nioCore, nioPosix, nioEmbedded]),
         .testTarget(
             name: "TransportsTests",

@@ -1,5 +1,6 @@
 import Bridge
 import ConfigurationText
+import TestSupport
 import Testing
 
 /// What is said about a wrong file: all at once, each with its line.

@@ -3,6 +3,7 @@ import ConfigurationText
 import Glibc
 import Logging
 import NIOCore
+import TestSupport
 import Testing
 import XMPP
 

@@ -1,5 +1,6 @@
 import Bridge
 import Glibc
+import TestSupport
 import Testing
 
 /// Certificates that a configuration names.

@@ -1,6 +1,7 @@
 import Bridge
 import ConfigurationText
 import Profiles
+import TestSupport
 import Testing
 
 @Suite("Files of profiles") struct ProfileFilesTests {

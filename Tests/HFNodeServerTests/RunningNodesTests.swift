@@ -6,6 +6,7 @@ import NIOCore
 import NIOPosix
 import RadioSimulator
 import STANAG5066
+import TestSupport
 import Testing
 
 @Suite("Nodes behind ports")
@@ -21,8 +22,9 @@ struct RunningNodesTests {
     @Test(arguments: ["hf-lab-1200S", "hf-skywave-poor-1200L"])
     func `clients over TCP exchange traffic, and all of it is in the capture`(_ name: String) async throws {
         var settings = try Self.settings(name, speed: 1_000)
-        let path = FileManager.default.temporaryDirectory.appendingPathComponent("\(UUID().uuidString).pcapng").path
-        defer { try? FileManager.default.removeItem(atPath: path) }
+        let directory = try TemporaryDirectory()
+        defer { withExtendedLifetime(directory) {} }
+        let path = "\(directory.path)/nodes.pcapng"
         settings.capturePath = path
         let nodes = try await RunningNodes.start(settings)
         let result = try await nodes.runSelfTest(units: 12, limit: .hours(24))

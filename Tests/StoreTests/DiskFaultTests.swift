@@ -1,4 +1,5 @@
 import Outbox
+import TestSupport
 import Testing
 
 @testable import Store
@@ -13,7 +14,7 @@ struct DiskFaultTests {
         var first = 0
         var failures = 0
         while first < operations {
-            let directory = try TemporaryDirectory()
+            let directory = try TemporaryDirectory(inMemory: true)
             let files = FaultyFiles(directory.path, keepsTrace: false)
             files.fail(from: first, count: length, fault)
             failures += try run(workload, directory, fault, "fault at \(first)")
@@ -63,7 +64,7 @@ struct DiskFaultTests {
     @Test
     func `a full disk stops commits whole, and they go on when there is space`() throws {
         let workload = Workload(seed: 5, commits: 30)
-        let directory = try TemporaryDirectory()
+        let directory = try TemporaryDirectory(inMemory: true)
         let files = FaultyFiles(directory.path, keepsTrace: false)
         let environment = TestEnvironment()
         let (journal, _) = try Journal.open(directory: directory.path, environment: environment, policy: .small)
@@ -89,7 +90,7 @@ struct DiskFaultTests {
 
     @Test
     func `little space is told before there is none`() throws {
-        let directory = try TemporaryDirectory()
+        let directory = try TemporaryDirectory(inMemory: true)
         let environment = TestEnvironment()
         let (journal, _) = try Journal.open(directory: directory.path, environment: environment)
         environment.freeBytes = 15 << 20

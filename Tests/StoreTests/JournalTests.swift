@@ -2,6 +2,7 @@ import Foundation
 import NIOCore
 import NIOPosix
 import Outbox
+import TestSupport
 import Testing
 
 @testable import Store
@@ -10,7 +11,7 @@ import Testing
 struct JournalTests {
     @Test
     func `what was committed is there again`() throws {
-        let directory = try TemporaryDirectory()
+        let directory = try TemporaryDirectory(inMemory: true)
         let (journal, fresh) = try Journal.open(directory: directory.path)
         #expect(fresh.peers.isEmpty)
         #expect(fresh["ship"].needsNewEpoch)
@@ -36,7 +37,7 @@ struct JournalTests {
 
     @Test
     func `commits go on beside the copying of the log, which stays small`() async throws {
-        let directory = try TemporaryDirectory()
+        let directory = try TemporaryDirectory(inMemory: true)
         var policy = JournalPolicy()
         policy.checkpointFrames = 20
         policy.mostFrames = 60
@@ -67,7 +68,7 @@ struct JournalTests {
 
     @Test
     func `a file that an outage made large is made small at the next start`() throws {
-        let directory = try TemporaryDirectory()
+        let directory = try TemporaryDirectory(inMemory: true)
         var policy = JournalPolicy()
         policy.vacuumPages = 100
         let path = "\(directory.path)/\(Journal.fileName)"

@@ -1,5 +1,6 @@
 import Foundation
 import Outbox
+import TestSupport
 import Testing
 
 @testable import Store
@@ -12,7 +13,7 @@ struct KillTests {
 
     @Test(arguments: [150, 900, 2_300, 4_100])
     func `after kill -9 all acknowledged commits are there, and none in part`(microseconds: Int) async throws {
-        let directory = try TemporaryDirectory()
+        let directory = try TemporaryDirectory(inMemory: true)
         let path = directory.path
         let delay = UInt32(microseconds)
         await #expect(processExitsWith: .signal(SIGKILL)) { [path = path as String, delay = delay as UInt32] in

@@ -1,6 +1,7 @@
 import Foundation
 import GRDB
 import Outbox
+import TestSupport
 import Testing
 
 @testable import Store
@@ -11,7 +12,7 @@ struct OpeningTests {
     private let directory: TemporaryDirectory
     private var path: String { "\(directory.path)/\(Journal.fileName)" }
 
-    init() throws { directory = try TemporaryDirectory() }
+    init() throws { directory = try TemporaryDirectory(inMemory: true) }
 
     @Test
     func `two journals on one directory are refused with the other's process`() throws {

@@ -38,7 +38,7 @@ struct PowerCutTests {
         _ files: [String: [UInt8]], _ state: TestEnvironment.State, _ workload: Workload, _ acknowledged: Int,
         _ comment: String
     ) throws {
-        let directory = try TemporaryDirectory()
+        let directory = try TemporaryDirectory(inMemory: true)
         for (name, bytes) in files {
             try Data(bytes).write(to: URL(fileURLWithPath: "\(directory.path)/\(name)"))
         }
@@ -70,7 +70,7 @@ struct TracedRun {
     var logRestarts = 0
 
     init(_ workload: Workload) throws {
-        let directory = try TemporaryDirectory()
+        let directory = try TemporaryDirectory(inMemory: true)
         let files = FaultyFiles(directory.path, keepsTrace: true)
         let handle = files.handle
         environment = TestEnvironment(clock: { FaultyFiles.count(handle) })

@@ -11,7 +11,7 @@ struct RepairTests {
     private let directory: TemporaryDirectory
     private var path: String { "\(directory.path)/\(Journal.fileName)" }
 
-    init() throws { directory = try TemporaryDirectory() }
+    init() throws { directory = try TemporaryDirectory(inMemory: true) }
 
     private func write(_ workload: Workload, closes: Bool = true) throws -> Journal {
         let (journal, _) = try Journal.open(directory: directory.path)
@@ -112,7 +112,7 @@ struct RepairTests {
         let workload = Workload(seed: 6, commits: 40)
         let journal = try write(workload, closes: false)
         // The state after a crash: file and log as they are, in another directory.
-        let crashed = try TemporaryDirectory()
+        let crashed = try TemporaryDirectory(inMemory: true)
         for name in [Journal.fileName, Journal.fileName + "-wal"] {
             try FileManager.default.copyItem(atPath: "\(directory.path)/\(name)", toPath: "\(crashed.path)/\(name)")
         }

@@ -1,5 +1,6 @@
 import Foundation
 import Outbox
+import TestSupport
 import Testing
 
 @testable import Store
@@ -11,8 +12,8 @@ struct RestoredJournalTests {
     private let backup: TemporaryDirectory
 
     init() throws {
-        directory = try TemporaryDirectory()
-        backup = try TemporaryDirectory()
+        directory = try TemporaryDirectory(inMemory: true)
+        backup = try TemporaryDirectory(inMemory: true)
     }
 
     @Test

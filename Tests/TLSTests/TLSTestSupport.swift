@@ -7,26 +7,6 @@ import XMPP
 
 @testable import TLS
 
-/// A directory that goes away with the last test that uses it.
-final class TemporaryDirectory: Sendable {
-    let path: String
-
-    init() throws {
-        self.path = NSTemporaryDirectory() + "/skywave-tls-\(SecureRandom.hex(bytes: 8))"
-        try FileManager.default.createDirectory(atPath: self.path, withIntermediateDirectories: true)
-    }
-
-    deinit {
-        try? FileManager.default.removeItem(atPath: self.path)
-    }
-
-    func file(_ name: String, _ content: String) throws -> String {
-        let path = "\(self.path)/\(name)"
-        try content.write(toFile: path, atomically: true, encoding: .utf8)
-        return path
-    }
-}
-
 /// The system's `openssl` as a second opinion.
 enum OpenSSLTool {
     /// Runs it to its end and returns what it prints.

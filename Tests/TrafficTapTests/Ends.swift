@@ -84,14 +84,9 @@ struct TappedServer {
     static func with(
         _ change: (inout TapConfiguration) -> Void = { _ in }, _ body: (TappedServer) async throws -> Void
     ) async throws {
-        var template = Array("/tmp/skywave-tap-XXXXXX".utf8CString)
-        try #require(unsafe mkdtemp(&template) != nil)
-        let directory = String(decoding: template.dropLast().map { UInt8(bitPattern: $0) }, as: UTF8.self)
-        let path = "\(directory)/traffic.xml"
-        defer {
-            unsafe unlink(path)
-            unsafe rmdir(directory)
-        }
+        let directory = try TemporaryDirectory()
+        defer { withExtendedLifetime(directory) {} }
+        let path = "\(directory.path)/traffic.xml"
         let group = MultiThreadedEventLoopGroup(numberOfThreads: 1)
         let accepted = Accepted()
         let upstream = try await ServerBootstrap(group: group)

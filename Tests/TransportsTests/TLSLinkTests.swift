@@ -16,17 +16,15 @@ import XMPP
 
     /// Certificates of one test; removed with it.
     private final class Certificates: Sendable {
-        let directory: String
+        private let files: TemporaryDirectory
         let authority: PrivateAuthority
+        var directory: String { files.path }
 
         init() throws {
-            directory = FileManager.default.temporaryDirectory.path + "/sw-link-\(UInt64.random(in: 0 ... .max))"
-            try FileManager.default.createDirectory(atPath: directory, withIntermediateDirectories: true)
+            files = try TemporaryDirectory()
             authority = try PrivateAuthority.create(name: "link test")
-            try authority.save(in: directory)
+            try authority.save(in: files.path)
         }
-
-        deinit { try? FileManager.default.removeItem(atPath: directory) }
 
         var authorityPath: String { directory + "/ca.crt" }
 
