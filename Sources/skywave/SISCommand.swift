@@ -24,7 +24,7 @@ struct SISCommand: AsyncParsableCommand {
         var node: String
         @Option(help: "The service access point to bind, 0 to 15.")
         var sap = 6
-        @Option(help: "Rank of this client at the node, 0 to 15.")
+        @Option(help: "Rank of this client at the node, 0 to 14; 15 is for clients that may change the node (STANAG 5066 A.2.1.1).")
         var rank = 0
         @Option(help: ArgumentHelp("How long to wait, as in 30s or 10m.", valueName: "time"))
         var timeout: String?
@@ -38,7 +38,7 @@ struct SISCommand: AsyncParsableCommand {
 
         func client() throws -> SISClientConfiguration {
             guard let sap = SAP(sap) else { throw ValidationError("--sap \(sap): 0 to 15") }
-            guard (0...15).contains(rank) else { throw ValidationError("--rank \(rank): 0 to 15") }
+            guard (0...14).contains(rank) else { throw ValidationError("--rank \(rank): 0 to 14") }
             return SISClientConfiguration(
                 bind: BindRequest(sap: sap, rank: UInt8(rank), service: ServiceType(.arq, confirmation: .node)))
         }

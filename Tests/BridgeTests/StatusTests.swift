@@ -76,7 +76,9 @@ import XMPP
             "for the local server: 3 stanzas, 900 bytes; 1 of them given to it and not confirmed",
             "14 stanzas in doubt because a stream with the server broke, 15 repeats",
             "problem: The peer said plain.", "problem: Before this connection: Something happened plain.",
-            "Set aside because it could not be read: 1 stanza", "8 reconnects", "journal: 12 commits", "6 × stanza refused because the journal",
+            "Set aside because it could not be read: 1 stanza", "8 reconnects",
+            "through the node in vain: 16 × unit of no peer, 17 × unit damaged or for another SAP, 18 × foreign application, "
+                + "19 × bad checksum", "journal: 12 commits", "6 × stanza refused because the journal",
         ] {
             #expect(text.contains(part), "\(part) in \(text)")
         }
@@ -128,6 +130,10 @@ import XMPP
         let peers = try #require(parsed?["peers"] as? [[String: Any]])
         let aside = try #require(peers[0]["set-aside"] as? [[String: Any]])
         #expect(aside[0]["reason"] as? String == hostile, "programs get it as it was")
+        let node = try #require((peers[0]["link"] as? [String: Any])?["node"] as? [String: Any])
+        #expect(node["address"] as? String == "10.7.0.9:5066" && node["sap"] as? Int == 6)
+        #expect(node["stranger-units"] as? Int == 16 && node["refused-units"] as? Int == 17)
+        #expect(node["rcop-drops"] as? [String: Int] == ["foreign-application": 18, "bad-checksum": 19])
         #expect(!status.metrics.contains("forged"))
     }
 
@@ -197,7 +203,9 @@ import XMPP
     }
 
     @Test func `the labels of events and drops are different words`() {
-        for labels in [PeerEvent.allCases.map(\.metricLabel), RCOPDropReason.allCases.map(\.metricLabel)] {
+        let events = PeerEvent.allCases.map { $0.words(joinedBy: "_") }
+        let drops = RCOPDropReason.allCases.map { $0.words(joinedBy: "_") }
+        for labels in [events, drops] {
             #expect(Set(labels).count == labels.count)
             #expect(labels.allSatisfy { $0.allSatisfy { $0.isASCII && ($0.isLowercase || $0 == "_") } }, "\(labels)")
         }

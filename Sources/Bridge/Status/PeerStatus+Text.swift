@@ -2,6 +2,7 @@ import BridgeCore
 import LocalAnswers
 import NIOCore
 import Outbox
+import STANAG5066
 import Transports
 import XMPP
 
@@ -80,7 +81,7 @@ extension SiteStatus.Peer {
             ("reconnects", .count(link.reconnects)), ("last-error", .text(link.lastError)),
             ("text-bytes-in-blocks", .count(core.traffic.sentText)), ("folded", core.traffic.folded.json),
             ("ratio", ratio.map { .number($0) } ?? .null),
-            ("session", sessionJSON),
+            ("session", sessionJSON), ("node", link.bind.map(\.json) ?? .null),
         ])
     }
 
@@ -121,6 +122,7 @@ extension SiteStatus.Peer {
             let lookedFor = core.roomJoinsInRepair > 0 ? ", \(core.roomJoinsInRepair) of them looked for after a gap" : ""
             lines.append("  \(core.roomJoins) joins of the peer's users in our rooms\(lookedFor)")
         }
+        if let wasted = link.bind?.wasted { lines.append("  through the node in vain: \(wasted)") }
         let answers = core.answers
         if answers.discoResults + answers.vCards > 0 {
             let age = answers.oldestVCard.map { ", the oldest for \(SiteStatus.span(now - $0))" } ?? ""
@@ -163,6 +165,25 @@ extension SiteStatus.Peer {
                     + "\(core.inboxInDoubt) of them given to it and not confirmed")
         }
         return lines
+    }
+}
+
+extension NodeBindStatus {
+    fileprivate var json: JSONText {
+        .object([
+            ("address", .string(node)), ("sap", .count(Int(sap.number))), ("stranger-units", .count(strangers)),
+            ("refused-units", .count(refused)),
+            ("rcop-drops", .object(drops.map { ($0.reason.words(joinedBy: "-"), .count($0.count)) })),
+        ])
+    }
+
+    /// What came and was of no use; nil for nothing.
+    fileprivate var wasted: String? {
+        var parts: [String] = []
+        if strangers > 0 { parts.append("\(strangers) × unit of no peer") }
+        if refused > 0 { parts.append("\(refused) × unit damaged or for another SAP") }
+        parts += drops.map { "\($0.count) × \($0.reason.words(joinedBy: " "))" }
+        return parts.isEmpty ? nil : parts.joined(separator: ", ")
     }
 }
 

@@ -71,7 +71,7 @@ extension SiteStatus {
         var seen: Set<[String]> = []
         for peer in peers {
             guard let bind = peer.link.bind else { continue }
-            for drop in bind.drops { writer.add(.rcopDrops, [peer.name, drop.reason.metricLabel], drop.count) }
+            for drop in bind.drops { writer.add(.rcopDrops, [peer.name, drop.reason.words(joinedBy: "_")], drop.count) }
             let labels = [bind.node, "\(bind.sap.number)"]
             guard seen.insert(labels).inserted else { continue }
             writer.add(.nodeStrangers, labels, bind.strangers)
@@ -98,26 +98,20 @@ extension SiteStatus {
         writer.add(.superseded, [name], core.supersededPresences)
         writer.add(.expired, [name], core.expiredPresences)
         for bounce in core.bounces { writer.add(.bounces, [name, bounce.condition.rawValue], bounce.count) }
-        for event in core.events { writer.add(.events, [name, event.event.metricLabel], event.count) }
+        for event in core.events { writer.add(.events, [name, event.event.words(joinedBy: "_")], event.count) }
     }
 }
 
-/// The name of a case with underscores: `journal_stalled`.
-private func metricLabel(of value: some CaseIterable) -> String {
-    var label = ""
-    for character in "\(value)" {
-        if character.isUppercase { label += "_" }
-        label += character.lowercased()
+extension CaseIterable {
+    /// The name of a case as words: `journal_stalled`, `journal-stalled`.
+    func words(joinedBy separator: String) -> String {
+        var words = ""
+        for character in "\(self)" {
+            if character.isUppercase { words += separator }
+            words += character.lowercased()
+        }
+        return words
     }
-    return label
-}
-
-extension PeerEvent {
-    var metricLabel: String { Bridge.metricLabel(of: self) }
-}
-
-extension RCOPDropReason {
-    var metricLabel: String { Bridge.metricLabel(of: self) }
 }
 
 /// Gathers values and writes them family by family, as the format demands.
