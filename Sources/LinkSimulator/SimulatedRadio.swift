@@ -212,7 +212,7 @@ final class SimulatedRadio: SiteLink {
         case .failed: if ends[place].isUp { failed(by: ends[place].site) }
         case .unit(_, let block, _, _): arrived(block, at: place)
         case .note(let trouble): world.trace.record(world.now, "node trouble", number, place, 0, "\(trouble)")
-        case .dial, .abandonDial, .write, .close, .drop, .arm, .disarm, .stopped, .stranger, .finished: break
+        case .dial, .abandonDial, .write, .close, .drop, .arm, .disarm, .stopped, .stranger, .reservationChanged, .finished: break
         }
     }
 

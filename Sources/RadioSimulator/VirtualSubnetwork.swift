@@ -224,7 +224,7 @@ package final class VirtualSubnetwork {
         case .arm(let deadline): client.armed = deadline
         case .disarm: client.armed = nil
         case .abandonDial: break
-        case .stopped, .note, .stranger, .up, .down, .ready, .readyForUrgent, .idle, .finished, .failed, .unit:
+        case .stopped, .note, .stranger, .reservationChanged, .up, .down, .ready, .readyForUrgent, .idle, .finished, .failed, .unit:
             onAction?(side, action)
         }
     }

@@ -41,6 +41,7 @@ package struct RCOPSender: ~Copyable {
         var line: Int
         var number: UInt8
         var segment: Int
+        var at: NIODeadline
     }
 
     package let configuration: RCOPSenderConfiguration
@@ -52,6 +53,8 @@ package struct RCOPSender: ~Copyable {
     /// Data of one segment; nil while there is no bind.
     private var segmentBytes: Int?
     private var holdUntil: NIODeadline?
+    /// Why the node was last left alone.
+    private(set) var holdReason: UnidataRejectedReason?
     /// Waits in a row between which nothing was confirmed, and nothing was heard of the peer.
     private var holds = 0
     private var nextTicket: UInt64 = 1
@@ -81,7 +84,7 @@ package struct RCOPSender: ~Copyable {
 
     /// When something can be handed over that cannot now, though the node has room.
     package var nextDeadline: NIODeadline? { holdUntil }
-    /// The peer could not be reached and is left alone for a while.
+    /// The node rejected what is for the peer, which is left alone for a while.
     package var isHolding: Bool { holdUntil != nil }
 
     /// The wait is over, whether or not the node takes anything now.
@@ -137,7 +140,8 @@ package struct RCOPSender: ~Copyable {
         holds = 0
     }
 
-    private mutating func hold(now: NIODeadline) {
+    private mutating func hold(_ reason: UnidataRejectedReason, now: NIODeadline) {
+        holdReason = reason
         // All that was in the node is rejected when one call has failed; that counts once.
         if holdUntil.map({ $0 <= now }) ?? true { holds = min(holds + 1, 32) }
         var wait = configuration.holdOff
@@ -218,7 +222,7 @@ package struct RCOPSender: ~Copyable {
         for line in lines.indices where lines[line].priority >= priority {
             if let index = lines[line].underWay.firstIndex(where: { $0.isWaiting }) {
                 guard let bytes = lines[line].underWay[index].nextDataBytes(), bytes <= room else { return nil }
-                return hand(line, index)
+                return hand(line, index, now: now)
             }
             while mayBegin(lines[line]), let next = lines[line].waiting.first {
                 let first = RCOPOutgoingUnit.firstDataBytes(
@@ -236,7 +240,7 @@ package struct RCOPSender: ~Copyable {
                 }
                 lines[line].nextNumber &+= 1
                 lines[line].underWay.append(unit)
-                return hand(line, lines[line].underWay.count - 1)
+                return hand(line, lines[line].underWay.count - 1, now: now)
             }
         }
         return nil
@@ -249,7 +253,7 @@ package struct RCOPSender: ~Copyable {
             && line.nextNumber &- oldest.number < RCOPSequence.window
     }
 
-    private mutating func hand(_ line: Int, _ index: Int) -> RCOPUPDU? {
+    private mutating func hand(_ line: Int, _ index: Int, now: NIODeadline) -> RCOPUPDU? {
         let ticket = nextTicket
         guard
             let (segment, attempts, bytes) = lines[line].underWay[index].takeNext(
@@ -257,7 +261,7 @@ package struct RCOPSender: ~Copyable {
         else { return nil }
         nextTicket += 1
         if attempts > 1 || lines[line].underWay[index].attempts > 0 { repeatedCount += 1 }
-        handed[ticket] = Handed(line: line, number: lines[line].underWay[index].number, segment: segment)
+        handed[ticket] = Handed(line: line, number: lines[line].underWay[index].number, segment: segment, at: now)
         return RCOPUPDU(
             ticket: ticket, unit: lines[line].underWay[index].token, connection: lines[line].number,
             priority: lines[line].priority, bytes: bytes)
@@ -286,7 +290,10 @@ package struct RCOPSender: ~Copyable {
             case .timeToLiveExpired, .largerThanMTU, .transmissionModeNotSpecified: true
             default: false
             }
-        if !isFinal, place(ticket) != nil { hold(now: now) }
+        // A node that refuses at once does so with the next one as well, and its owner gives what came back again at once.
+        if let handed = handed[ticket], place(ticket) != nil, !isFinal || now - handed.at < configuration.holdOff {
+            hold(reason, now: now)
+        }
         failed(ticket, .rejected(reason), isFinal: isFinal)
     }
 

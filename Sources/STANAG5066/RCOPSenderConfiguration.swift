@@ -32,8 +32,8 @@ package struct RCOPSenderConfiguration: Equatable, Sendable {
     /// How often one U_PDU, or with ``Repetition/unit`` one unit, is handed to the node before the unit is given up; at
     /// least 1.
     package var attempts = 4
-    /// How long nothing is handed to the node for this peer after the node said that it cannot be reached; twice as long each
-    /// time in a row, since each call of a peer that is not there uses a frequency that others need.
+    /// How long nothing is handed to the node for this peer after the node said that it cannot be reached, or refused something
+    /// sooner than this, whatever its reason; twice as long each time in a row, since each call of a peer that is not there uses a frequency that others need.
     package var holdOff = TimeAmount.seconds(10)
     /// The longest of these waits.
     package var holdOffMaximum = TimeAmount.minutes(5)

@@ -33,6 +33,9 @@ package struct SubnetworkPeerConfiguration: Equatable, Sendable {
     /// The node is asked to keep the link to this peer up at all times (a hard link of type 0). Of one peer at most: a node has one
     /// such link.
     package var reservesLink = false
+    /// How many bytes of this peer may be inside the node, the last U_PDU not counted; 1 or more. Nil: as many as of any
+    /// destination (``SISClientConfiguration/bytesPerDestination``), which is the most in any case.
+    package var bytesInNode: Int?
 
     package init(
         name: String, node: NodeAddress, sap: SAP, application: RCOPApplication, framing: RCOPFraming,
@@ -96,6 +99,8 @@ package enum SubnetworkAction: Equatable, Sendable {
     case stranger(NodeAddress, SAP)
 
     // MARK: Peers, by their number
+    /// The node keeps the link to this peer up, as it was asked, or does not.
+    case reservationChanged(Int, SISReservationState)
     /// Units can be sent.
     case up(Int, mtu: Int)
     /// Units cannot be sent; those that are not finished ended with ``failed(_:token:_:)`` before.

@@ -8,8 +8,12 @@ package enum SubnetworkImpediment: Equatable, Sendable, CustomStringConvertible 
     case flowOff(TimeAmount)
     /// The node could not reach the peer, and is asked again after so long.
     case notAnswering(TimeAmount)
+    /// The node refuses what is for the peer for another reason, and is asked again after so long.
+    case refused(UnidataRejectedReason, TimeAmount)
     /// All that the peer sends is of another RCOP application than the one agreed.
     case application(RCOPApplication, agreed: RCOPApplication)
+    /// The node was asked to keep the link to the peer up, and does not; all else works.
+    case notReserved(String)
 
     /// S_DATA_FLOW_OFF is no wonder before.
     static let usualFlowOff = TimeAmount.minutes(5)
@@ -21,6 +25,9 @@ package enum SubnetworkImpediment: Equatable, Sendable, CustomStringConvertible 
         case .flowOff(let duration):
             "The node has taken nothing for \(Self.text(duration)) (S_DATA_FLOW_OFF); see what its queue waits for."
         case .notAnswering(let wait): "The peer's node or client does not answer; it is called again in \(Self.text(wait))."
+        case .refused(let reason, let wait):
+            "The node refuses what is for the peer (\(reason)); it is asked again in \(Self.text(wait))."
+        case .notReserved(let reason): "The node does not keep the link up (reserve-link): \(reason). It is asked every minute."
         case .application(let other, let agreed):
             "The peer sends RCOP application \(other), and \(agreed) is agreed; set app-id to the same at both ends."
         }
@@ -39,11 +46,20 @@ extension SubnetworkStateMachine {
         guard case .bound = client.state else { return nil }
         if mayNotTransmit, let subnet = client.subnet { return .subnet(subnet) }
         if let since = client.flowOffSince, now - since >= SubnetworkImpediment.usualFlowOff { return .flowOff(now - since) }
-        if let until = holdDeadline(peer), until > now { return .notAnswering(until - now) }
+        if let (until, reason) = hold(peer), until > now {
+            switch reason {
+            case .destinationNotResponding, .destinationSAPNotBound: return .notAnswering(until - now)
+            default: return .refused(reason, until - now)
+            }
+        }
         let counters = receiverCounters(peer)
         if counters.units == 0, let other = counters.lastForeignApplication {
             return .application(other, agreed: application(peer))
         }
-        return nil
+        switch reservation(peer) {
+        case .rejected(let reason): return .notReserved("\(reason)")
+        case .terminated(let reason): return .notReserved("\(reason)")
+        case .established, nil: return nil
+        }
     }
 }

@@ -60,7 +60,8 @@ package struct SubnetworkStateMachine: ~Copyable {
         var since: NIODeadline
     }
 
-    private let maximumWindow: Int
+    private let reservingPeer: Int?
+    private var reservation: SISReservationState?
     /// Bytes of one peer that may be inside the node beyond all limits, when they are urgent.
     let urgentReserve: Int
     var inside: [UInt64: Inside] = [:]
@@ -82,7 +83,7 @@ package struct SubnetworkStateMachine: ~Copyable {
     package init(_ configuration: SISClientConfiguration, peers: [SubnetworkPeerConfiguration], seed: UInt64) {
         client = SISClientStateMachine(configuration, seed: seed)
         sap = configuration.bind.sap
-        maximumWindow = configuration.bytesPerDestination
+        reservingPeer = peers.firstIndex { $0.reservesLink }
         urgentReserve = configuration.urgentReserve
         var mixed = seed
         self.peers = peers.map { peer in
@@ -97,7 +98,12 @@ package struct SubnetworkStateMachine: ~Copyable {
     package var clientCounters: SISClientCounters { client.counters }
     package func receiverCounters(_ peer: Int) -> RCOPReceiverCounters { peers[peer].receiver.counters }
     var mayNotTransmit: Bool { !client.mayTransmit }
-    func holdDeadline(_ peer: Int) -> NIODeadline? { peers[peer].sender.nextDeadline }
+    func hold(_ peer: Int) -> (until: NIODeadline, reason: UnidataRejectedReason)? {
+        guard let until = peers[peer].sender.nextDeadline, let reason = peers[peer].sender.holdReason else { return nil }
+        return (until, reason)
+    }
+    /// What became of the link that the node is to keep up; nil where it was not asked, or has not answered.
+    func reservation(_ peer: Int) -> SISReservationState? { peer == reservingPeer ? reservation : nil }
     func application(_ peer: Int) -> RCOPApplication { peers[peer].configuration.application }
     package func unitsSent(_ peer: Int) -> UInt64 { peers[peer].unitsSent }
     package func unitsReceived(_ peer: Int) -> UInt64 { peers[peer].unitsReceived }
@@ -113,8 +119,8 @@ package struct SubnetworkStateMachine: ~Copyable {
 
     package mutating func started(now: NIODeadline) {
         client.peersChanged(Set(peers.map(\.configuration.node)))
-        if let reserved = peers.first(where: { $0.configuration.reservesLink }) {
-            client.reservationRequested(of: reserved.configuration.node, priority: 0, now: now)
+        if let reservingPeer {
+            client.reservationRequested(of: peers[reservingPeer].configuration.node, priority: 0, now: now)
         }
         client.started(now: now)
         drive(now: now)
@@ -231,7 +237,8 @@ package struct SubnetworkStateMachine: ~Copyable {
             case .arm(let deadline): clientDeadline = deadline
             case .disarm: clientDeadline = nil
             case .stopped: actions.append(.stopped)
-            case .creditAvailable, .subnetChanged, .reservationChanged, .managementMessage: break
+            case .reservationChanged(let state): reservationChanged(state)
+            case .creditAvailable, .subnetChanged, .managementMessage: break
             }
         }
         return any
@@ -241,8 +248,16 @@ package struct SubnetworkStateMachine: ~Copyable {
         self.mtu = mtu
         for peer in peers {
             peer.sender.bound(mtu: mtu)
-            peer.window = NodeWindow(minimum: 2 * mtu, maximum: maximumWindow)
+            peer.window = NodeWindow(
+                minimum: 2 * mtu, maximum: min(peer.configuration.bytesInNode ?? .max, client.configuration.bytesPerDestination))
         }
+    }
+
+    /// Told once, and not every time that the node was asked again.
+    private mutating func reservationChanged(_ state: SISReservationState) {
+        guard reservation != state, let reservingPeer else { return }
+        reservation = state
+        actions.append(.reservationChanged(reservingPeer, state))
     }
 
     private mutating func unbound(_ trouble: SISTrouble) {

@@ -100,6 +100,7 @@ package final class SubnetworkBinding {
             logger.warning(
                 "data from a node that no peer has",
                 metadata: ["node": "\(socket.node)", "source": "\(address)", "sap": "\(sap)"])
+        case .reservationChanged(let peer, let state): reservationChanged(state, of: peer)
         case .up(let peer, let mtu): links[peer]?.cameUp(mtu: mtu)
         case .down(let peer, let reason): links[peer]?.wentDown("\(reason)")
         case .ready(let peer, let isIdle): links[peer]?.ready(isIdle: isIdle)
@@ -109,6 +110,17 @@ package final class SubnetworkBinding {
         case .failed(let peer, let token, let reason): links[peer]?.failed(token, reason)
         case .unit(let peer, let bytes, _, let followsGap): links[peer]?.received(bytes, followsGap: followsGap)
         }
+    }
+
+    private func reservationChanged(_ state: SISReservationState, of peer: Int) {
+        let outcome =
+            switch state {
+            case .established: "the node keeps the link up"
+            case .rejected(let reason): "the node does not keep the link up: \(reason)"
+            case .terminated(let reason): "the node keeps the link up no longer: \(reason)"
+            }
+        logger.notice(
+            "link reservation", metadata: ["node": "\(socket.node)", "peer": "\(links[peer]?.name ?? "")", "outcome": "\(outcome)"])
     }
 
     private func note(_ trouble: SISTrouble) {

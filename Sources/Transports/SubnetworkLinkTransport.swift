@@ -23,7 +23,7 @@ package final class SubnetworkLinkTransport: LinkTransport {
 
     package var onEvent: ((LinkEvent) -> Void)?
 
-    private let name: String
+    let name: String
     private let peer: Int
     private let dialect: LinkDialect
     private let description: String

@@ -161,7 +161,7 @@ final class RadioPair {
         case .idle: peer.run { $0.linkTurnChanged(isOpen: true, now: peer.now) }
         case .unit(_, let bytes, _, _): peer.run { $0.linkBlockReceived(bytes, now: peer.now) }
         case .failed: if isUp[side] { radio.peerFailed(HFNodeSide.allCases[side]) }
-        case .dial, .abandonDial, .write, .close, .drop, .arm, .disarm, .stopped, .note, .stranger, .finished: break
+        case .dial, .abandonDial, .write, .close, .drop, .arm, .disarm, .stopped, .note, .stranger, .reservationChanged, .finished: break
         }
     }
 

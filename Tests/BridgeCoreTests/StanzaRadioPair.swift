@@ -185,7 +185,7 @@ final class StanzaRadioPair {
             } catch {
                 Issue.record("a unit that is no stanza")
             }
-        case .dial, .abandonDial, .write, .close, .drop, .arm, .disarm, .stopped, .note, .stranger, .readyForUrgent: break
+        case .dial, .abandonDial, .write, .close, .drop, .arm, .disarm, .stopped, .note, .stranger, .reservationChanged, .readyForUrgent: break
         }
     }
 

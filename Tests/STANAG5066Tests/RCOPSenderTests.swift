@@ -186,8 +186,8 @@ import Testing
     @Test func `an outcome that comes when its number is in use again means nothing`() {
         var sender = sender()
         _ = sender.unitOffered(ByteBuffer(string: "x"), token: 0, connection: 0)
-        let old = sender.drawAll()
-        sender.uPDURejected(old[0].ticket, .timeToLiveExpired, now: .second(0))
+        let old = sender.drawAll(now: .second(0))
+        sender.uPDURejected(old[0].ticket, .timeToLiveExpired, now: .second(100))
         for token in 1..<256 as Range<UInt64> {
             _ = sender.unitOffered(ByteBuffer(string: "x"), token: token, connection: 0)
             for uPDU in sender.drawAll() { sender.uPDUConfirmed(uPDU.ticket) }
@@ -240,10 +240,16 @@ import Testing
     func `a rejection that cannot end otherwise the next time ends the unit`(reason: UnidataRejectedReason) {
         var sender = sender()
         _ = sender.unitOffered(long, token: 5, connection: 0)
-        let drawn = sender.drawAll()
-        sender.uPDURejected(drawn[1].ticket, reason, now: .second(0))
+        let drawn = sender.drawAll(now: .second(0))
+        sender.uPDURejected(drawn[1].ticket, reason, now: .second(100))
         #expect(sender.drawEvents() == [.failed(5, .rejected(reason))])
         #expect(sender.nextDeadline == nil && sender.unitCount == 0)
+        // At once: the next one would fare no better.
+        _ = sender.unitOffered(long, token: 6, connection: 0)
+        let next = sender.drawAll(now: .second(101))
+        sender.uPDURejected(next[0].ticket, reason, now: .second(102))
+        #expect(sender.drawEvents() == [.failed(6, .rejected(reason))])
+        #expect(sender.nextDeadline == .second(112))
     }
 
     @Test func `a peer that does not answer is left alone for a while`() {

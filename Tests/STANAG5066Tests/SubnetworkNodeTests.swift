@@ -165,4 +165,84 @@ import Testing
         subnetwork.close()
         #expect(subnetwork.impediment() == nil)
     }
+
+    /// A bridge gives what came back again, as soon as it may.
+    @Test(arguments: [
+        UnidataRejectedReason.transmissionModeNotSpecified, .timeToLiveExpired, .largerThanMTU, .destinationNotResponding,
+    ])
+    func `a node that refuses everything at once is asked more and more rarely`(_ reason: UnidataRejectedReason) {
+        let subnetwork = TestSubnetwork.bound([TestSubnetwork.peer(framing: .stanzas, repetition: .unit)])
+        let stanza = ByteBuffer(string: "<message/>")
+        var token: UInt64 = 0
+        var times: Set<Int> = []
+        for second in 0..<1_200 {
+            for _ in 0..<4 {
+                if subnetwork.mayOffer[0] {
+                    token += 1
+                    subnetwork.offer(stanza, token: token)
+                }
+                while !subnetwork.inNode.isEmpty {
+                    subnetwork.reject(0, reason)
+                    times.insert(second)
+                }
+            }
+            subnetwork.advance(by: .seconds(1))
+        }
+        // After 10, 20, 40, 80, 160 and 300 seconds.
+        #expect(times == [0, 10, 30, 70, 150, 310, 610, 910], "\(times.sorted())")
+        #expect(subnetwork.requests.count < 60, "each time with what the node has room for")
+        switch subnetwork.impediment() {
+        case .notAnswering: #expect(reason == .destinationNotResponding)
+        case .refused(let other, _): #expect(other == reason)
+        default: Issue.record("\(String(describing: subnetwork.impediment()))")
+        }
+    }
+
+    @Test func `a unit whose lifetime ends after long holds nothing up`() {
+        let subnetwork = TestSubnetwork.bound([TestSubnetwork.peer(framing: .stanzas, repetition: .unit)])
+        subnetwork.offer(ByteBuffer(string: "<message/>"), token: 1)
+        subnetwork.advance(by: .minutes(10))
+        subnetwork.reject(0, .timeToLiveExpired)
+        #expect(subnetwork.ends[0][1]?.count == 1 && subnetwork.mayOffer[0] && subnetwork.impediment() == nil)
+    }
+
+    @Test func `each peer behind a node has a limit of its own`() {
+        var narrow = TestSubnetwork.peer(0)
+        narrow.bytesInNode = 3_000
+        let subnetwork = TestSubnetwork.bound([narrow, TestSubnetwork.peer(1)], mtu: 500) {
+            $0.bytesInNode = 1 << 20
+            $0.bytesPerDestination = 20_000
+        }
+        for token in 1...400 as ClosedRange<UInt64> {
+            for peer in 0..<2 where subnetwork.mayOffer[peer] { subnetwork.offer(400, token: token, peer: peer) }
+            // The oldest of each, so that both windows open as far as they may.
+            for node in TestSubnetwork.nodes where token % 2 == 0 {
+                if let index = subnetwork.inNode.firstIndex(where: { $0.destination == node }) { subnetwork.confirm(index) }
+            }
+            for (node, limit) in zip(TestSubnetwork.nodes, [3_000, 20_000]) {
+                let inside = subnetwork.inNode.filter { $0.destination == node }.reduce(0) { $0 + $1.uPDU.readableBytes }
+                #expect(inside < limit + 500)
+            }
+        }
+        let inside = subnetwork.inNode.filter { $0.destination == TestSubnetwork.nodes[1] }
+        #expect(inside.reduce(0) { $0 + $1.uPDU.readableBytes } > 15_000, "the other one's is not smaller for it")
+    }
+
+    @Test func `an operator is told once that the node keeps no link up`() {
+        var peer = TestSubnetwork.peer()
+        peer.reservesLink = true
+        let subnetwork = TestSubnetwork.bound([peer])
+        let link = HardLink.reservation(of: TestSubnetwork.nodes[0], priority: 0)
+        _ = subnetwork.takeActions()
+        for _ in 0..<3 {
+            subnetwork.say(.hardLinkRejected(.remoteNodeNotResponding, link))
+            subnetwork.advance(by: .minutes(2))
+        }
+        let told = subnetwork.takeActions().filter { if case .reservationChanged = $0 { true } else { false } }
+        #expect(told == [.reservationChanged(0, .rejected(.remoteNodeNotResponding))])
+        #expect(subnetwork.impediment()?.description.contains("remote node not responding") == true)
+        subnetwork.say(.hardLinkEstablished(RemoteNodeStatus(rawValue: 1), link))
+        #expect(subnetwork.impediment() == nil)
+        #expect(subnetwork.takeActions().contains(.reservationChanged(0, .established)))
+    }
 }

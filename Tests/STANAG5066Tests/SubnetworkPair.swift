@@ -218,7 +218,7 @@ final class SubnetworkPair {
                 place.machine.connectionClosed(id, now: now)
             case .arm(let deadline): place.deadline = deadline
             case .disarm: place.deadline = nil
-            case .abandonDial, .stopped, .note: break
+            case .abandonDial, .stopped, .note, .reservationChanged: break
             case .stranger: place.strangers += 1
             case .up: place.isUp = true
             case .down: place.isUp = false

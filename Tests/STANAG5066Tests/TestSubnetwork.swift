@@ -217,7 +217,7 @@ final class TestSubnetwork {
                 #expect(isUp[peer] && !mayOffer[peer] && !mayOfferUrgent[peer], "ready for urgent ones while down, ready, or twice")
                 mayOfferUrgent[peer] = true
             case .idle(let peer): isIdle[peer] = true
-            case .write, .stopped, .note, .stranger, .unit: break
+            case .write, .stopped, .note, .stranger, .reservationChanged, .unit: break
             }
         }
     }

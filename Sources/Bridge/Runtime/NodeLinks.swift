@@ -70,6 +70,7 @@ struct NodeLinks {
             framing: isXEP ? .stanzas : .delimited, repetition: isXEP ? .unit : .segment,
             services: isXEP ? services : Array(services.prefix(2)))
         subnetwork.reservesLink = node.reservesLink
+        subnetwork.bytesInNode = node.bytesInNode
         return subnetwork
     }
 }
