@@ -9,6 +9,8 @@ package final class SISTerminal {
         case ended(SISUnitID, SISUnitEnd)
         case delivered(UnidataIndication)
         case subnet(SubnetStatus, SubnetReason)
+        /// The node takes more than it did before.
+        case creditAvailable
         /// An attempt came to nothing; it is tried again.
         case trouble(String)
         case stopped
@@ -45,6 +47,9 @@ package final class SISTerminal {
     package func start() { turn { $0.started(now: $1) } }
     package func stop() { turn { $0.stopRequested(now: $1) } }
 
+    /// Whether ``send(_:id:)`` would give the node a U_PDU of so many bytes now.
+    package func mayOffer(bytes: Int, to destination: NodeAddress) -> Bool { machine.mayOffer(bytes: bytes, to: destination) }
+
     package func send(_ request: UnidataRequest, id: SISUnitID) {
         turn { $0.unitOffered(request, id: id, now: $1) }
     }
@@ -72,7 +77,8 @@ package final class SISTerminal {
         case .deliver(let indication): onEvent(.delivered(indication))
         case .subnetChanged(let status, let reason): onEvent(.subnet(status, reason))
         case .note(let trouble): onEvent(.trouble("\(trouble)"))
-        case .creditAvailable, .reservationChanged, .managementMessage: break
+        case .creditAvailable: onEvent(.creditAvailable)
+        case .reservationChanged, .managementMessage: break
         case .arm(let deadline):
             timer?.cancel()
             timer = eventLoop.assumeIsolated().scheduleTask(deadline: deadline) { self.turn { $0.deadlineReached(now: $1) } }

@@ -52,10 +52,18 @@ struct SISCommand: AsyncParsableCommand {
         }
     }
 
+    /// What a command does about something that happened.
+    private enum Reaction {
+        case goOn
+        case end(ExitCode)
+        /// Ends so much later if nothing else ends it, with something to say then.
+        case endLater(TimeAmount, ExitCode, saying: String)
+    }
+
     /// Runs until `body` says how it ends, a signal comes, or the time is over.
-    static func run(
+    private static func run(
         _ options: NodeOptions, patience: TimeAmount?,
-        _ body: @escaping @Sendable (SISTerminal, SISTerminal.Event) -> ExitCode?
+        _ body: @escaping @Sendable (SISTerminal, SISTerminal.Event) -> Reaction
     ) async throws {
         let group = MultiThreadedEventLoopGroup(numberOfThreads: 1)
         let eventLoop = group.next()
@@ -67,8 +75,17 @@ struct SISCommand: AsyncParsableCommand {
             let holder = Holder()
             let terminal = SISTerminal(place, client, seed: seed, eventLoop: eventLoop) { event in
                 // What the farewell brings is no news.
-                guard let terminal = holder.terminal, !holder.isEnded, let end = body(terminal, event) else { return }
-                holder.end(promise, end)
+                guard let terminal = holder.terminal, !holder.isEnded else { return }
+                switch body(terminal, event) {
+                case .goOn: break
+                case .end(let code): holder.end(promise, code)
+                case .endLater(let amount, let code, let text):
+                    eventLoop.assumeIsolated().scheduleTask(in: amount) {
+                        guard !holder.isEnded else { return }
+                        Terminal.output(text)
+                        holder.end(promise, code)
+                    }
+                }
             }
             holder.terminal = terminal
             terminal.start()
@@ -122,15 +139,16 @@ struct SISCommand: AsyncParsableCommand {
                     let milliseconds = (NIODeadline.now() - start).nanoseconds / 1_000_000
                     Terminal.output("\(place): SAP \(options.sap) bound in \(milliseconds) ms, MTU \(mtu) bytes")
                     Terminal.output("units of RCOP have \(mtu - RCOPHeader.byteCount) bytes of data in each U_PDU")
-                    return .success
+                    // A node that says it does so at once.
+                    return .endLater(.seconds(1), .success, saying: "\(place): says nothing of the state of the subnetwork")
                 case .subnet(let status, let reason):
                     Terminal.output("\(place): subnetwork \(status) (\(reason))")
+                    return .end(.success)
                 case .trouble(let text), .unbound(let text):
                     Terminal.error("\(place): \(text)")
-                    return .failure
-                case .ended, .delivered, .stopped: break
+                    return .end(.failure)
+                case .creditAvailable, .ended, .delivered, .stopped: return .goOn
                 }
-                return nil
             }
         }
     }
@@ -182,33 +200,30 @@ struct SISCommand: AsyncParsableCommand {
         func validate() throws { _ = try request() }
 
         func run() async throws {
-            let (request, count) = (try request(), count)
-            let state = SendState()
+            let request = try request()
+            let state = SendState(count: UInt64(count))
             try await SISCommand.run(options, patience: options.patience(.minutes(15))) { terminal, event in
                 switch event {
                 case .bound(let mtu):
                     guard request.uPDU.readableBytes <= mtu else {
                         Terminal.error("\(request.uPDU.readableBytes) bytes: the node takes at most \(mtu)")
-                        return .failure
+                        return .end(.failure)
                     }
-                    guard !state.isSent else { return nil }
-                    state.isSent = true
-                    for number in 1...count {
-                        state.since[UInt64(number)] = .now()
-                        terminal.send(request, id: SISUnitID(UInt64(number)))
-                    }
+                    state.offer(request, to: terminal)
+                case .creditAvailable: state.offer(request, to: terminal)
                 case .ended(let id, let end):
                     let took = state.since.removeValue(forKey: id.number).map { NIODeadline.now() - $0 } ?? .zero
                     let seconds = Double(took.nanoseconds) / 1e9
                     let (said, isGood) = SISCommand.sentence(end)
                     Terminal.output("U_PDU \(id.number): \(said) after \(Self.format(seconds)) s")
                     if !isGood { state.failures += 1 }
-                    if state.since.isEmpty { return state.failures == 0 ? .success : .failure }
+                    state.offer(request, to: terminal)
+                    if state.isFinished { return .end(state.failures == 0 ? .success : .failure) }
                 case .trouble(let text), .unbound(let text): Terminal.error(text)
                 case .subnet(let status, let reason): Terminal.output("subnetwork \(status) (\(reason))")
                 case .delivered, .stopped: break
                 }
-                return nil
+                return .goOn
             }
         }
 
@@ -218,11 +233,25 @@ struct SISCommand: AsyncParsableCommand {
         }
     }
 
-    /// Confined to the event loop of one command.
+    /// What of the U_PDUs of one command is where. Confined to its event loop.
     private final class SendState: @unchecked Sendable {
-        var isSent = false
+        private let count: UInt64
+        private var sent: UInt64 = 0
         var since: [UInt64: NIODeadline] = [:]
         var failures = 0
+
+        init(count: UInt64) { self.count = count }
+
+        var isFinished: Bool { sent == count && since.isEmpty }
+
+        /// As many as the node takes now.
+        func offer(_ request: UnidataRequest, to terminal: SISTerminal) {
+            while sent < count, terminal.mayOffer(bytes: request.uPDU.readableBytes, to: request.destination) {
+                sent += 1
+                since[sent] = .now()
+                terminal.send(request, id: SISUnitID(sent))
+            }
+        }
     }
 
     static func sentence(_ end: SISUnitEnd) -> (text: String, isGood: Bool) {
@@ -238,6 +267,11 @@ struct SISCommand: AsyncParsableCommand {
 
     // MARK: listen
 
+    /// Confined to the event loop of one command.
+    private final class Counter: @unchecked Sendable {
+        var value = 0
+    }
+
     struct Listen: AsyncParsableCommand {
         static let configuration = CommandConfiguration(abstract: "Binds, and shows every U_PDU that comes.")
 
@@ -249,23 +283,23 @@ struct SISCommand: AsyncParsableCommand {
 
         func run() async throws {
             let (count, hex) = (count, hex)
-            let state = SendState()
+            let shown = Counter()
             let patience = options.timeout == nil ? nil : try options.patience(.zero)
             try await SISCommand.run(options, patience: patience) { _, event in
                 switch event {
                 case .bound(let mtu): Terminal.error("bound to SAP \(options.sap), MTU \(mtu) bytes; waiting")
                 case .delivered(let indication):
-                    state.failures += 1
+                    shown.value += 1
                     let bytes = indication.uPDU.readableBytesView
                     Terminal.output(
                         "from \(indication.source) SAP \(indication.sourceSAP), priority \(indication.priority), "
                             + "\(bytes.count) bytes: \(hex ? Self.digits(bytes) : Self.text(bytes))")
-                    if state.failures == count { return .success }
+                    if shown.value == count { return .end(.success) }
                 case .trouble(let text), .unbound(let text): Terminal.error(text)
                 case .subnet(let status, let reason): Terminal.output("subnetwork \(status) (\(reason))")
-                case .ended, .stopped: break
+                case .creditAvailable, .ended, .stopped: break
                 }
-                return nil
+                return .goOn
             }
         }
 

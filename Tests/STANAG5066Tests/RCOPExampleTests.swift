@@ -53,7 +53,7 @@ import Testing
     private let message = "<message from='c2@ship.lit/ops' to='duty@shore.lit' type='chat' id='m1'>"
         + "<body>Contact brg 045 rng 12nm</body></message>"
 
-    /// Whole requests to the node; the U_PDU begins after 17 bytes, and the two before it are its size.
+    /// Whole requests to the node.
     private let requests = [
         """
         90 EB 00 00 3C 14 86 EA 01 02 03 18 00 03 84 00 30  00 2A 00 00 83 61
@@ -79,6 +79,15 @@ import Testing
         }
     }
 
+    /// What the node is given of a U_PDU in these examples.
+    private func request(_ uPDU: RCOPUPDU) -> ByteBuffer {
+        SISPrimitive.unidataRequest(
+            UnidataRequest(
+                priority: uPDU.priority, destinationSAP: .rcop, destination: SISExample.there,
+                delivery: ServiceType(.arq, confirmation: .client), timeToLive: TimeToLive(.minutes(30)), uPDU: uPDU.bytes)
+        ).encoded
+    }
+
     private func sender(mtu: Int, number: UInt8) -> RCOPSender {
         var sender = RCOPSender(
             .xep(connections: [.init(number: 0, priority: 8)], application: application), firstNumber: number)
@@ -92,15 +101,10 @@ import Testing
 
     @Test func `RC-3: a unit goes as three U_PDUs at an MTU of 48, and comes back`() {
         #expect(message.utf8.count == 119)
-        for (request, uPDU) in zip(requests, uPDUs) {
-            let whole = ByteBuffer(hex: request)
-            #expect(whole.getInteger(at: 15, as: UInt16.self).map(Int.init) == uPDU.readableBytes)
-        }
         var sender = sender(mtu: 48, number: 0x2A)
         _ = sender.unitOffered(ByteBuffer(string: message), token: 1, connection: 0)
         let drawn = sender.drawAll()
-        #expect(drawn.map(\.bytes) == uPDUs)
-        #expect(drawn.map(\.priority) == [8, 8, 8])
+        #expect(drawn.map(request) == requests.map { ByteBuffer(hex: $0) })
 
         var receiver = receiver()
         let units = receiver.units(of: uPDUs)
@@ -118,15 +122,16 @@ import Testing
         #expect(unit.readableBytes == 4_500)
         var sender = sender(mtu: 2_048, number: 0x2B)
         _ = sender.unitOffered(unit, token: 1, connection: 0)
-        let drawn = sender.drawAll().map(\.bytes)
-        #expect(drawn.map(\.readableBytes) == [0x0800, 0x0800, 0x01A6])
+        let drawn = sender.drawAll()
+        #expect(drawn.map(request).map(\.readableBytes) == [2_065, 2_065, 439])
         #expect(
-            drawn.map { $0.getSlice(at: 0, length: 6) } == [
-                ByteBuffer(hex: "00 2B 00 00 83 61"), ByteBuffer(hex: "00 2B 00 01 83 61"),
-                ByteBuffer(hex: "00 2B 00 02 83 61"),
+            drawn.map { request($0).getSlice(at: 0, length: 23) } == [
+                ByteBuffer(hex: "90 EB 00 08 0C 14 86 EA 01 02 03 18 00 03 84 08 00 00 2B 00 00 83 61"),
+                ByteBuffer(hex: "90 EB 00 08 0C 14 86 EA 01 02 03 18 00 03 84 08 00 00 2B 00 01 83 61"),
+                ByteBuffer(hex: "90 EB 00 01 B2 14 86 EA 01 02 03 18 00 03 84 01 A6 00 2B 00 02 83 61"),
             ])
         var receiver = receiver()
-        #expect(receiver.units(of: drawn).map(\.bytes) == [unit])
+        #expect(receiver.units(of: drawn.map(\.bytes)).map(\.bytes) == [unit])
     }
 
     @Test(arguments: [4_084, 4_085, 4_083, 2_042])
@@ -149,8 +154,14 @@ import Testing
 
     @Test func `RC-6: four bytes of echo tell the segments of a unit apart`() {
         let confirmation = ByteBuffer(hex: "90 EB 00 00 0C 16 06 EA 01 02 03 00 04 00 2A 00 01")
-        let echo = Array(confirmation.readableBytesView.suffix(4))
-        #expect(uPDUs.map { $0.readableBytesView.starts(with: echo) } == [false, true, false])
+        let read = SISProperties.outcome(of: [Array(confirmation.readableBytesView)[...]], .client)
+        guard case .primitive(.unidataRequestConfirm(let reference)) = read.events.first else {
+            Issue.record("\(read)")
+            return
+        }
+        #expect(reference.destination == SISExample.there && reference.destinationSAP == .rcop)
+        #expect(SISPrimitive.unidataRequestConfirm(reference).encoded == confirmation)
+        let echo = reference.prefix.readableBytesView
         var sender = sender(mtu: 48, number: 0x2A)
         _ = sender.unitOffered(ByteBuffer(string: message), token: 1, connection: 0)
         #expect(sender.drawAll().map { $0.bytes.readableBytesView.starts(with: echo) } == [false, true, false])

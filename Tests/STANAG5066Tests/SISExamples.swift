@@ -47,6 +47,9 @@ struct SISExample: Sendable, CustomTestStringConvertible {
                 uPDU: ByteBuffer()))
     }
 
+    private static let short = ByteBuffer(bytes: [0xAB, 0xCD])
+    private static let management = ManagementMessage(type: 7, body: short)
+
     private static let withErrors: SISPrimitive = {
         var indication = UnidataIndication(
             priority: 0, destinationSAP: .udop, destination: NodeAddress(field: 0xF000_0001), mode: .nonARQWithErrors,
@@ -119,6 +122,31 @@ struct SISExample: Sendable, CustomTestStringConvertible {
             "with errors", withErrors,
             "90 EB 00 00 29 15 07 F0 00 00 01 37 EA 09 08 07 00 10 00 01 00 04 00 03 00 01 00 0C 00 04 "
                 + "41 42 43 44 45 46 47 48 49 4A 4B 4C 4D 4E 4F 50"),
+        SISExample("management request", .managementMessageRequest(management), "90 EB 00 00 04 12 07 AB CD"),
+        SISExample("management indication", .managementMessageIndication(management), "90 EB 00 00 04 13 07 AB CD"),
+        SISExample(
+            "expedited request",
+            .expeditedUnidataRequest(
+                UnidataRequest(
+                    priority: 0, destinationSAP: .rcop, destination: there, delivery: service,
+                    timeToLive: TimeToLive(.seconds(600)), uPDU: short)),
+            "90 EB 00 00 0E 18 06 EA 01 02 03 18 00 01 2C 00 02 AB CD"),
+        SISExample(
+            "expedited indication",
+            .expeditedUnidataIndication(
+                UnidataIndication(
+                    priority: 0, destinationSAP: .rcop, destination: there, mode: .arq, sourceSAP: .rcop, source: here,
+                    uPDU: short)),
+            "90 EB 00 00 0F 19 06 EA 01 02 03 16 EA 09 08 07 00 02 AB CD"),
+        SISExample(
+            "expedited confirmation",
+            .expeditedUnidataRequestConfirm(UnidataReference(destinationSAP: .rcop, destination: there, prefix: short)),
+            "90 EB 00 00 0A 1A 06 EA 01 02 03 00 02 AB CD"),
+        SISExample(
+            "expedited rejection",
+            .expeditedUnidataRequestRejected(
+                .destinationNotResponding, UnidataReference(destinationSAP: .rcop, destination: there, prefix: short)),
+            "90 EB 00 00 0A 1B 36 EA 01 02 03 00 02 AB CD"),
     ]
 }
 
