@@ -4,7 +4,7 @@ import STANAG5066
 import TestSupport
 
 /// Two subnetwork machines, each with a node of its own, and a subnetwork between the nodes that loses, repeats and confirms by
-/// chance.
+/// chance. What machines and nodes say to each other is cut anywhere.
 final class SubnetworkPair {
     struct Faults {
         /// Chances in a thousand, for each U_PDU: it does not arrive and is rejected.
@@ -32,6 +32,8 @@ final class SubnetworkPair {
         var receivedBytes: [ByteBuffer] = []
         var finished: [UInt64] = []
         var failed: [UInt64] = []
+        /// Whether the node has this client.
+        var isBound = false
         var isUp = false
         var readies: [Bool] = []
         var urgentReadies = 0
@@ -49,6 +51,8 @@ final class SubnetworkPair {
     var faults = Faults()
     private(set) var now = NIODeadline.uptimeNanoseconds(1_000_000_000)
     private var random: SeededGenerator
+    /// Where bytes are cut; of its own, so that it changes nothing else.
+    private var cuts: SeededGenerator
     private let addresses: [NodeAddress]
     private var turns = 0
 
@@ -59,6 +63,7 @@ final class SubnetworkPair {
         bytesInNode: Int = 4_096, reservesLink: Bool = false
     ) {
         random = SeededGenerator(seed: seed)
+        cuts = SeededGenerator(seed: ~seed)
         addresses = [Self.address(0), Self.address(1)]
         sides = (0..<2).map { side in
             var client = SISClientConfiguration(
@@ -79,6 +84,19 @@ final class SubnetworkPair {
         for side in 0..<2 {
             sides[side].machine.started(now: now)
             perform(side)
+        }
+    }
+
+    /// A primitive as it may come from a socket: every byte alone, or cut somewhere, or whole.
+    private func pieces(_ primitive: SISPrimitive) -> [ByteBuffer] {
+        var bytes = ByteBuffer()
+        primitive.encode(into: &bytes)
+        switch Int.random(in: 0..<4, using: &cuts) {
+        case 0: return bytes.readableBytesView.map { ByteBuffer(bytes: [$0]) }
+        case 1:
+            let head = bytes.readSlice(length: Int.random(in: 0...bytes.readableBytes, using: &cuts)) ?? ByteBuffer()
+            return [head, bytes]
+        default: return [bytes]
         }
     }
 
@@ -135,6 +153,7 @@ final class SubnetworkPair {
         let place = sides[side]
         place.held = []
         place.server = nil
+        place.isBound = false
         place.isNodeUp = false
         guard let id = place.connection else { return }
         place.connection = nil
@@ -145,8 +164,9 @@ final class SubnetworkPair {
     // MARK: The nodes
 
     private func carry(_ request: UnidataRequest, from side: Int) {
-        if chance(faults.rejected) {
-            sides[side].server?.unitRejected(request, isExpedited: false, reason: .destinationNotResponding)
+        guard !chance(faults.rejected), sides[1 - side].isBound else {
+            let reason = sides[1 - side].isNodeUp ? UnidataRejectedReason.destinationSAPNotBound : .destinationNotResponding
+            sides[side].server?.unitRejected(request, isExpedited: false, reason: reason)
             return performServer(side)
         }
         indicate(1 - side, request.uPDU, from: addresses[side])
@@ -174,14 +194,16 @@ final class SubnetworkPair {
             switch action {
             case .write(let primitive):
                 guard let id = place.connection else { continue }
-                var bytes = ByteBuffer()
-                primitive.encode(into: &bytes)
-                place.machine.bytesReceived(id, bytes, now: now)
-            case .bindRequested: place.server?.bindAccepted(mtu: Self.mtu, now: now)
+                for piece in pieces(primitive) { place.machine.bytesReceived(id, piece, now: now) }
+            case .bindRequested:
+                place.server?.bindAccepted(mtu: Self.mtu, now: now)
+                place.isBound = true
             case .submitted(let request, _):
                 place.held.append(request)
                 place.largestInNode = max(place.largestInNode, place.held.reduce(0) { $0 + $1.uPDU.readableBytes })
-            case .unbound: place.held = []
+            case .unbound:
+                place.held = []
+                place.isBound = false
             case .hardLinkRequested(let link): place.reserved.append(link.remoteNode)
             case .close, .hardLinkTerminated, .hardLinkAccepted, .hardLinkRefused, .managementMessage:
                 break
@@ -206,14 +228,13 @@ final class SubnetworkPair {
                 place.machine.dialSucceeded(id, now: now)
             case .write(let id, let primitive):
                 guard id == place.connection else { continue }
-                var bytes = ByteBuffer()
-                primitive.encode(into: &bytes)
-                place.server?.bytesReceived(bytes, now: now)
+                for piece in pieces(primitive) { place.server?.bytesReceived(piece, now: now) }
                 performServer(side)
             case .close(let id), .drop(let id):
                 guard id == place.connection else { continue }
                 place.connection = nil
                 place.server = nil
+                place.isBound = false
                 place.held = []
                 place.machine.connectionClosed(id, now: now)
             case .arm(let deadline): place.deadline = deadline
