@@ -79,6 +79,19 @@ extension LinkSession {
         return block(withOpening(header(now: now), isFirst: false))
     }
 
+    /// An acknowledgement that is due, alone, for a transport that takes only what is urgent: behind a long block it would come so
+    /// late that the other side sends again what is here, or takes this one for dead.
+    package mutating func nextOvertakingAcknowledgement(now: NIODeadline) -> ByteBuffer? {
+        guard isConnected, let due = overtakingAcknowledgementDue, due <= now else { return nil }
+        return block(withOpening(header(now: now), isFirst: false))
+    }
+
+    /// When an acknowledgement may overtake blocks: not the first one, without which the other side would not know what to make of it.
+    var overtakingAcknowledgementDue: NIODeadline? {
+        guard peerSession != 0, outgoing[0].acknowledged > 0 || isFirstBlockBrought else { return nil }
+        return acknowledgementDue
+    }
+
     // MARK: Building blocks
 
     private mutating func encoder(for lane: Lane, context: UInt8) -> EncoderBox {
@@ -139,7 +152,8 @@ extension LinkSession {
         let block = OutgoingLane.Block(
             number: outgoing[index].count, lastNumber: lastNumber, context: context, text: keepsText ? text : nil,
             textBytes: text.readableBytes, body: body,
-            bytes: configuration.repeatAfter == nil ? ByteBuffer() : bytes, firstSent: now, lastSent: now)
+            bytes: configuration.repeatAfter == nil ? ByteBuffer() : bytes, firstSent: now, lastSent: now,
+            isTaken: !configuration.waitsForTransport)
         learnRatio(stanzaBytes: stanzaBytes, wire: bytes.readableBytes)
         if lane == .normal { unacknowledgedText += block.textBytes }
         outgoing[index].unacknowledged.append(block)
@@ -229,6 +243,8 @@ extension LinkSession {
                 guard let deadline = repeatDeadline(block, lane), deadline <= now else { continue }
                 outgoing[index].unacknowledged[place].lastSent = now
                 outgoing[index].unacknowledged[place].isMissing = false
+                outgoing[index].unacknowledged[place].isRepeated = true
+                outgoing[index].unacknowledged[place].isTaken = !configuration.waitsForTransport
                 note(.blockRepeated)
                 return self.block(header(for: block, lane, now: now), block.bytes)
             }
@@ -238,7 +254,7 @@ extension LinkSession {
 
     /// When a block is sent again; nil where the transport loses nothing.
     func repeatDeadline(_ block: OutgoingLane.Block, _ lane: Lane) -> NIODeadline? {
-        guard let repeatAfter = configuration.repeatAfter else { return nil }
+        guard let repeatAfter = configuration.repeatAfter, block.isTaken else { return nil }
         guard !block.isMissing else { return block.lastSent }
         let usual = block.lastSent + repeatAfter
         guard lane == .normal, block.number == 0, let first = configuration.firstRepeatAfter else { return usual }
@@ -254,7 +270,7 @@ extension LinkSession {
         if let express = header.acknowledgedExpress { acknowledged(express, .express) }
         // The first one is missing for certain: it goes again at once, unless it did already.
         if header.hasGap, configuration.repeatAfter != nil, let first = outgoing[0].unacknowledged.first,
-            first.firstSent == first.lastSent
+            !first.isRepeated
         {
             outgoing[0].unacknowledged[0].isMissing = true
         }
@@ -262,7 +278,7 @@ extension LinkSession {
 
     /// Where only a repeat of the first block was read, what followed it until then was ignored.
     private mutating func firstAcknowledged(_ first: OutgoingLane.Block) {
-        guard configuration.firstRepeatAfter != nil, first.lastSent > first.firstSent else { return }
+        guard configuration.firstRepeatAfter != nil, first.isRepeated else { return }
         for lane in outgoing.indices {
             for place in outgoing[lane].unacknowledged.indices
             where outgoing[lane].unacknowledged[place].lastSent <= first.lastSent {

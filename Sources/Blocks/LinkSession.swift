@@ -53,6 +53,8 @@ package struct LinkSession: ~Copyable {
     var unacknowledgedText = 0
     /// Since when the transport has had nothing to do; nil while it works on blocks.
     var idleSince: NIODeadline?
+    /// The transport has brought the first block of this session to where the other side is.
+    var isFirstBlockBrought = false
     /// Which stanza is being sent in parts, and how far it has got.
     var part: (number: UInt64, offset: Int)?
     /// What the other side has of a stanza sent in parts.
@@ -150,6 +152,22 @@ package struct LinkSession: ~Copyable {
         idleSince = isIdle ? idleSince ?? now : nil
     }
 
+    /// The transport has all of the blocks of the lane that it was given, and they are on their way or about to be: what becomes of
+    /// them is waited for from now on (``LinkSessionConfiguration/waitsForTransport``).
+    package mutating func blocksTaken(_ lane: Lane, now: NIODeadline) {
+        guard configuration.waitsForTransport else { return }
+        let index = Int(lane.rawValue)
+        for place in outgoing[index].unacknowledged.indices where !outgoing[index].unacknowledged[place].isTaken {
+            outgoing[index].unacknowledged[place].taken(now: now)
+        }
+    }
+
+    /// The transport has brought the first block of this session to where the other side is; whether it has read it is not known.
+    package mutating func firstBlockBrought() { isFirstBlockBrought = true }
+
+    /// Whether no block but the first of this session was cut in the normal lane.
+    package var hasCutFirstBlockOnly: Bool { outgoing[0].count == 1 }
+
     /// The owner keeps blocks unread, or has given all of them to ``blockReceived(_:now:)``.
     package mutating func blocksHeld(_ areHeld: Bool, now: NIODeadline) {
         heldSince = areHeld && isConnected ? heldSince ?? now : nil
@@ -170,10 +188,11 @@ package struct LinkSession: ~Copyable {
     /// is not counted, since it waits for the transport, which may never take it.
     package func nextDeadline(after now: NIODeadline) -> NIODeadline? {
         guard isConnected else { return nil }
-        var next = acknowledgementDue.flatMap { $0 > now ? $0 : nil }
+        var next: NIODeadline?
         func consider(_ deadline: NIODeadline?) {
             if let deadline, deadline > now { next = min(next ?? deadline, deadline) }
         }
+        consider(acknowledgementDue)
         for lane in Lane.allCases {
             guard let oldest = outgoing[Int(lane.rawValue)].unacknowledged.first else { continue }
             consider(repeatDeadline(oldest, lane))
@@ -192,7 +211,8 @@ package struct LinkSession: ~Copyable {
 
     /// When the connection is taken for dead: nothing was acknowledged, and nothing else heard, for so long.
     private func deathDeadline(_ oldest: OutgoingLane.Block) -> NIODeadline? {
-        configuration.deadAfter.map { max(oldest.firstSent, heardAt ?? oldest.firstSent) + $0 }
+        guard oldest.isTaken else { return nil }
+        return configuration.deadAfter.map { max(oldest.firstSent, heardAt ?? oldest.firstSent) + $0 }
     }
 
     /// A deadline has come.
@@ -281,6 +301,7 @@ package struct LinkSession: ~Copyable {
     private mutating func resetOutgoing() {
         outgoing = [OutgoingLane(), OutgoingLane()]
         opening = nil
+        isFirstBlockBrought = false
         needsRenewal = false
         isRenewalDue = false
         part = nil
@@ -308,10 +329,20 @@ struct OutgoingLane {
         var body: BlockHeader.Body
         /// For a repeat; empty where the transport loses nothing.
         var bytes = ByteBuffer()
+        /// Since when it is waited for: cut, or taken by a transport that says so.
         var firstSent: NIODeadline
         var lastSent: NIODeadline
+        /// The transport works on it no longer, as far as it says.
+        var isTaken: Bool
+        var isRepeated = false
         /// Missing at the other side for certain: it goes again at once.
         var isMissing = false
+
+        mutating func taken(now: NIODeadline) {
+            isTaken = true
+            lastSent = now
+            if !isRepeated { firstSent = now }
+        }
     }
 
     /// Blocks cut so far.

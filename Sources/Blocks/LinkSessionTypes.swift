@@ -20,6 +20,9 @@ package struct LinkSessionConfiguration: Equatable, Sendable {
     /// nothing else to do, then when as much time again has passed as it has waited; nil for as any other. For transports that
     /// call arrived what they brought to a place where nobody was yet.
     package var firstRepeatAfter: TimeAmount?
+    /// The transport says when it has all of a block (``LinkSession/blocksTaken(_:now:)``). Before, a block is neither missing nor
+    /// unanswered, however long that takes.
+    package var waitsForTransport = false
     /// What stays unacknowledged for longer ends the connection; nil never.
     package var deadAfter: TimeAmount?
     /// Names the profile, for information.

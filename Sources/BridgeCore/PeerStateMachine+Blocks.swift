@@ -37,6 +37,9 @@ extension PeerStateMachine {
 
     /// Uses a link that takes only what is urgent: a block of the express lane goes.
     mutating func takeUrgentTurn(now: NIODeadline) {
+        if let acknowledgement = session.nextOvertakingAcknowledgement(now: now) {
+            return leave(acknowledgement, isUrgent: true, now: now)
+        }
         guard session.canCut(.express) else { return }
         if sent[Lane.express].hasUncut {
             _ = cutAgain(.express, now: now)
@@ -67,7 +70,14 @@ extension PeerStateMachine {
     }
 
     /// Canonical bytes that fill a block.
-    private var blockText: Int { max(1, session.textBytes(forBlockBytes: policy.blockBytes)) }
+    private var blockText: Int {
+        let room = linkRoom.map { max($0, Self.leastBlockBytes) } ?? .max
+        return max(1, session.textBytes(forBlockBytes: min(policy.blockBytes, room)))
+    }
+
+    /// Blocks are not made smaller than so many bytes because the link carries little: each has a header, and begins with what
+    /// the compressor has not seen yet.
+    private static let leastBlockBytes = 4 << 10
 
     private mutating func cutSomething(mayTakeNew: Bool, now: NIODeadline) -> Bool {
         let canExpress = session.canCut(.express)
@@ -363,6 +373,7 @@ extension PeerStateMachine {
     private mutating func sessionStarted() {
         for lane in Lane.allCases { sent[lane].sessionStarted() }
         partNumber = nil
+        firstBlockGiven = nil
         contexts.reset()
         wasExpressLast = false
         // A block of the session before would only be thrown away at the other end.

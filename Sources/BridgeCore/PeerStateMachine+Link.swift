@@ -21,6 +21,7 @@ extension PeerStateMachine {
         drawPresence(now: now)
         learnConnected()
         guard speaksBlocks else { return settle(now: now) }
+        blocksGiven = 0
         session.connected(now: now)
         drawSession(now: now)
     }
@@ -33,6 +34,7 @@ extension PeerStateMachine {
             return
         }
         link = .ready
+        for lane in Lane.allCases { session.blocksTaken(lane, now: now) }
         if !speaksBlocks, journal.isOn {
             for id in outbox.takeSentRows() { journal.remove(.outbox, id: id) }
         }
@@ -43,8 +45,22 @@ extension PeerStateMachine {
     package mutating func linkReadyForUrgent(now: NIODeadline) {
         guard speaksBlocks, link == .busy, cutBlock == nil else { return }
         link = .readyForUrgent
+        session.blocksTaken(.express, now: now)
         settle(now: now)
     }
+
+    /// Of the blocks given since the link came up so many, from the first on, are where the peer is (dialect `skywave` over a link
+    /// that says so).
+    package mutating func linkBlocksBrought(_ count: Int, now: NIODeadline) {
+        guard let first = firstBlockGiven, count >= first else { return }
+        firstBlockGiven = nil
+        session.firstBlockBrought()
+        settle(now: now)
+    }
+
+    /// How many bytes the link has on their way at most: a larger block would only wait within it, where nothing overtakes it
+    /// before it is whole at the other end (dialect `skywave`).
+    package mutating func linkRoomChanged(bytes: Int, now: NIODeadline) { linkRoom = bytes }
 
     /// Whether what is cut now leaves at once, or the link works on what it has (a radio that waits for its turn).
     package mutating func linkTurnChanged(isOpen: Bool, now: NIODeadline) {

@@ -98,6 +98,12 @@ package struct PeerStateMachine: ~Copyable {
     /// By what stanzas are known again that were taken from the local server, or refused, shortly before the last end.
     package internal(set) var suspects: [StanzaMark] = []
 
+    /// Blocks given to the link since it came up, and which of them is the first of the session, until it is where the peer is.
+    var blocksGiven = 0
+    var firstBlockGiven: Int?
+    /// What the link has on its way at most, in bytes; nil where it does not say.
+    var linkRoom: Int?
+
     // MARK: The inbox
     var inbox: Inbox
     /// The inbox is full.
@@ -192,6 +198,8 @@ package struct PeerStateMachine: ~Copyable {
         if let action = actions.popFirst() { return action }
         if let block = cutBlock, block.batch <= journal.committed {
             cutBlock = nil
+            blocksGiven += 1
+            if firstBlockGiven == nil, session.hasCutFirstBlockOnly { firstBlockGiven = blocksGiven }
             traffic.sentBlock(block.bytes.readableBytes)
             return .sendBlock(block.bytes, isUrgent: block.isUrgent)
         }

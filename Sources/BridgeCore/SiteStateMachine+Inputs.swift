@@ -121,6 +121,20 @@ extension SiteStateMachine {
         mark(peers[peer])
     }
 
+    /// Of the blocks given since the link came up so many, from the first on, are where the peer is, in dialect `skywave`.
+    package mutating func linkBlocksBrought(peer: Int, _ count: Int, now: NIODeadline) {
+        self.now = now
+        peers[peer].machine.linkBlocksBrought(count, now: now)
+        mark(peers[peer])
+    }
+
+    /// The link has so many bytes on their way at most, in dialect `skywave`; said before `linkReady`.
+    package mutating func linkRoomChanged(peer: Int, bytes: Int, now: NIODeadline) {
+        self.now = now
+        peers[peer].machine.linkRoomChanged(bytes: bytes, now: now)
+        mark(peers[peer])
+    }
+
     /// What is sent now leaves at once, or waits for the end of what the link works on.
     package mutating func linkTurnChanged(peer: Int, isOpen: Bool, now: NIODeadline) {
         self.now = now

@@ -13,7 +13,9 @@ import XMPP
 /// A bridge that ends takes its connection to the node with it; what is inside the node goes on.
 final class SimulatedRadio: SiteLink {
     private enum Event {
-        case connected, disconnected, ready, readyForUrgent
+        case ready(room: Int)
+        case brought(Int)
+        case connected, disconnected, readyForUrgent
         case turn(Bool)
         case block(ByteBuffer)
     }
@@ -29,6 +31,8 @@ final class SimulatedRadio: SiteLink {
         var isHeld = false
         var held: Deque<ByteBuffer> = []
         var events: Deque<Event> = []
+        /// Blocks since the link came up, and whether they have arrived.
+        var underWay: [(token: UInt64, hasArrived: Bool)] = []
         /// Counts processes: what was planned for an earlier one is void.
         var process = 0
     }
@@ -95,8 +99,10 @@ final class SimulatedRadio: SiteLink {
         if case .time = policy.hold { policy.hold = .turn }
         policy.linkSession.deadAfter = terms.deadAfter
         policy.linkSession.repeatAfter = .nanoseconds(terms.deadAfter.nanoseconds / 2)
+        policy.linkSession.firstRepeatAfter = .nanoseconds(terms.deadAfter.nanoseconds / 12)
         policy.linkSession.acknowledgementDelay = .seconds(20)
         policy.linkSession.windowText = 4 << 20
+        policy.linkSession.waitsForTransport = true
     }
 
     // MARK: Time
@@ -172,9 +178,10 @@ final class SimulatedRadio: SiteLink {
         ends[place].events.removeAll { event in
             switch event {
             case .ready, .readyForUrgent: true
-            case .connected, .disconnected, .turn, .block: false
+            case .connected, .disconnected, .turn, .brought, .block: false
             }
         }
+        ends[place].underWay.append((token, false))
         turn { $0.offer(side(place), block, token: token, service: isUrgent ? 1 : 0) }
     }
 
@@ -194,6 +201,7 @@ final class SimulatedRadio: SiteLink {
         case .up:
             ends[place].isUp = true
             ends[place].isTurn = true
+            ends[place].underWay = []
             ends[place].events.append(.connected)
         case .down:
             ends[place].isUp = false
@@ -203,7 +211,7 @@ final class SimulatedRadio: SiteLink {
                 ends[place].isTurn = isIdle
                 ends[place].events.append(.turn(isIdle))
             }
-            ends[place].events.append(.ready)
+            ends[place].events.append(.ready(room: subnetwork.window(side(place))))
         case .readyForUrgent: ends[place].events.append(.readyForUrgent)
         case .idle:
             guard !ends[place].isTurn else { return }
@@ -212,7 +220,12 @@ final class SimulatedRadio: SiteLink {
         case .failed: if ends[place].isUp { failed(by: ends[place].site) }
         case .unit(_, let block, _, _): arrived(block, at: place)
         case .note(let trouble): world.trace.record(world.now, "node trouble", number, place, 0, "\(trouble)")
-        case .dial, .abandonDial, .write, .close, .drop, .arm, .disarm, .stopped, .stranger, .reservationChanged, .finished: break
+        case .dial, .abandonDial, .write, .close, .drop, .arm, .disarm, .stopped, .stranger, .reservationChanged: break
+        case .finished(_, let token):
+            guard let index = ends[place].underWay.firstIndex(where: { $0.token == token }) else { return }
+            ends[place].underWay[index].hasArrived = true
+            let arrived = ends[place].underWay.firstIndex { !$0.hasArrived } ?? ends[place].underWay.count
+            if arrived > 0 { ends[place].events.append(.brought(arrived)) }
         }
     }
 
@@ -248,8 +261,13 @@ final class SimulatedRadio: SiteLink {
         case .disconnected:
             world.trace.record(world.now, "link down", number, place)
             process.turn { $0.linkDisconnected(peer: peer, unsent: [], inDoubt: [], now: $1) }
-        case .ready: process.turn { $0.linkReady(peer: peer, now: $1) }
+        case .ready(let room):
+            process.turn {
+                $0.linkRoomChanged(peer: peer, bytes: room, now: $1)
+                $0.linkReady(peer: peer, now: $1)
+            }
         case .readyForUrgent: process.turn { $0.linkReadyForUrgent(peer: peer, now: $1) }
+        case .brought(let count): process.turn { $0.linkBlocksBrought(peer: peer, count, now: $1) }
         case .turn(let isOpen): process.turn { $0.linkTurnChanged(peer: peer, isOpen: isOpen, now: $1) }
         case .block(let block):
             // What came before the site said that it does not read any more.

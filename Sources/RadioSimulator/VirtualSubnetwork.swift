@@ -66,6 +66,9 @@ package final class VirtualSubnetwork {
     /// Units that a side's machine was given and that have not ended.
     package func unfinishedUnits(_ side: HFNodeSide) -> Int { clients[side.rawValue]?.machine.unfinishedUnits(0) ?? 0 }
 
+    /// How many bytes of a side may be inside its node now.
+    package func window(_ side: HFNodeSide) -> Int { clients[side.rawValue]?.machine.window(0) ?? 0 }
+
     /// Whoever operates the nodes or the link acts at this time.
     package func act(_ body: (inout RadioNodes, NIODeadline) -> Void) {
         body(&nodes, now)

@@ -105,6 +105,8 @@ package struct SubnetworkStateMachine: ~Copyable {
     /// What became of the link that the node is to keep up; nil where it was not asked, or has not answered.
     func reservation(_ peer: Int) -> SISReservationState? { peer == reservingPeer ? reservation : nil }
     func application(_ peer: Int) -> RCOPApplication { peers[peer].configuration.application }
+    /// How many bytes of a peer may be inside the node now.
+    package func window(_ peer: Int) -> Int { peers[peer].window.bytes }
     package func unitsSent(_ peer: Int) -> UInt64 { peers[peer].unitsSent }
     package func unitsReceived(_ peer: Int) -> UInt64 { peers[peer].unitsReceived }
     /// Units that were taken and have not ended.

@@ -47,6 +47,11 @@ package enum LinkEvent: Equatable, Sendable {
     /// One block that is urgent can be taken, in dialect `skywave`, while others wait within the transport: it overtakes them. A
     /// later ``ready`` takes its place.
     case readyForUrgent
+    /// Of the blocks given since the link came up so many, from the first on, are where the peer is, as its node has confirmed; TCP says
+    /// nothing of it (dialect `skywave`).
+    case brought(Int)
+    /// The transport has so many bytes on their way at most: a larger block waits within it. Others than a radio's never say so.
+    case room(Int)
     /// Whether what is sent now leaves at once. If not, the transport works on what it has, and what is sent now leaves no sooner
     /// than what is sent when it is done. True from the beginning; other transports than a radio's never say anything else.
     case turn(Bool)

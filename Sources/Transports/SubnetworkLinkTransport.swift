@@ -45,7 +45,12 @@ package final class SubnetworkLinkTransport: LinkTransport {
     private var isUp = false
     private var isClosed = false
     private var isTurn = true
+    /// What the owner was told of it last.
+    private var room: Int?
     private var nextToken: UInt64 = 1
+    /// `skywave`: blocks since the link came up that have not arrived, and how many there were.
+    private var blocksUnderWay: Set<UInt64> = []
+    private var firstToken: UInt64 = 1
     /// Empty in `skywave`.
     private var stanzas = StanzaUnits()
     private var hasConnected = false
@@ -97,6 +102,7 @@ package final class SubnetworkLinkTransport: LinkTransport {
         counts.blocksSent += 1
         // What was said before this block is used up by it.
         events.removeAll { $0 == .ready || $0 == .readyForUrgent }
+        blocksUnderWay.insert(nextToken)
         offer(block, isUrgent ? .urgent : .normal)
         scheduleDelivery()
     }
@@ -172,6 +178,8 @@ package final class SubnetworkLinkTransport: LinkTransport {
     func cameUp(mtu: Int) {
         isUp = true
         isTurn = true
+        blocksUnderWay = []
+        firstToken = nextToken
         if hasConnected { counts.reconnects += 1 }
         hasConnected = true
         counts.lastError = nil
@@ -197,6 +205,11 @@ package final class SubnetworkLinkTransport: LinkTransport {
 
     func ready(isIdle: Bool) {
         guard stanzas.isBatchOver else { return offerNext() }
+        let room = binding.machine.window(peer)
+        if dialect == .skywave, room != self.room {
+            self.room = room
+            events.append(.room(room))
+        }
         if isTurn != isIdle {
             isTurn = isIdle
             events.append(.turn(isIdle))
@@ -217,6 +230,10 @@ package final class SubnetworkLinkTransport: LinkTransport {
     }
 
     func finished(_ token: UInt64) {
+        if blocksUnderWay.remove(token) != nil {
+            let arrived = Int(clamping: (blocksUnderWay.min() ?? nextToken) - firstToken)
+            if arrived > 0 { events.append(.brought(arrived)) }
+        }
         if let end = stanzas.finished(token) { ended(end) }
     }
 

@@ -24,6 +24,8 @@ final class RadioPair {
     private(set) var blocks = [0, 0]
     private(set) var blockBytes = [0, 0]
     private(set) var downs = 0
+    /// Blocks since the link came up, and whether they have arrived.
+    private var underWay: [[(token: UInt64, hasArrived: Bool)]] = [[], []]
 
     static func link(_ name: String) throws -> RadioLink { try LinkFiles().link(name) }
 
@@ -56,6 +58,8 @@ final class RadioPair {
             policy.linkSession.deadAfter = .hours(1)
             policy.linkSession.acknowledgementDelay = .seconds(20)
             policy.linkSession.windowText = 4 << 20
+            policy.linkSession.firstRepeatAfter = .minutes(5)
+            policy.linkSession.waitsForTransport = true
             policy.linkSession.level = 9
             policy.isReachedWhenUp = false
             change(&policy)
@@ -123,6 +127,7 @@ final class RadioPair {
                     blockBytes[side] += block.readableBytes
                     let token = nextToken
                     nextToken += 1
+                    underWay[side].append((token, false))
                     radio.offer(HFNodeSide.allCases[side], block, token: token, service: peer.isLastUrgent ? 1 : 0)
                     isBusy = true
                 }
@@ -144,6 +149,7 @@ final class RadioPair {
         switch action {
         case .up:
             isUp[side] = true
+            underWay[side] = []
             peer.run { $0.linkConnected(now: peer.now) }
         case .down:
             isUp[side] = false
@@ -154,14 +160,23 @@ final class RadioPair {
         case .ready(_, let isIdle):
             isReady[side] = true
             peer.run { $0.linkTurnChanged(isOpen: isIdle, now: peer.now) }
-            peer.run { $0.linkReady(now: peer.now) }
+            let room = radio.window(HFNodeSide.allCases[side])
+            peer.run {
+                $0.linkRoomChanged(bytes: room, now: peer.now)
+                $0.linkReady(now: peer.now)
+            }
         case .readyForUrgent:
             isReady[side] = true
             peer.run { $0.linkReadyForUrgent(now: peer.now) }
         case .idle: peer.run { $0.linkTurnChanged(isOpen: true, now: peer.now) }
         case .unit(_, let bytes, _, _): peer.run { $0.linkBlockReceived(bytes, now: peer.now) }
         case .failed: if isUp[side] { radio.peerFailed(HFNodeSide.allCases[side]) }
-        case .dial, .abandonDial, .write, .close, .drop, .arm, .disarm, .stopped, .note, .stranger, .reservationChanged, .finished: break
+        case .dial, .abandonDial, .write, .close, .drop, .arm, .disarm, .stopped, .note, .stranger, .reservationChanged: break
+        case .finished(_, let token):
+            guard let index = underWay[side].firstIndex(where: { $0.token == token }) else { return }
+            underWay[side][index].hasArrived = true
+            let arrived = underWay[side].firstIndex { !$0.hasArrived } ?? underWay[side].count
+            peer.run { $0.linkBlocksBrought(arrived, now: peer.now) }
         }
     }
 

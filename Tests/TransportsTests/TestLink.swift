@@ -58,7 +58,7 @@ final class TestLink: Sendable {
                     driver?.isReady = true
                     driver?.sendIfPossible()
                 case .disconnected: driver?.isReady = false
-                case .connected, .readyForUrgent, .received, .block, .oversize, .turn, .confirmed, .returned, .batchEnd: break
+                case .connected, .readyForUrgent, .received, .block, .oversize, .brought, .room, .turn, .confirmed, .returned, .batchEnd: break
                 }
             }
             return TestLink(

@@ -112,5 +112,6 @@ extension PeerPolicy {
         // An acknowledgement that takes as long as what it prevents is of no use, where somebody wants it short.
         linkSession.acknowledgementDelay = min(.seconds(20), .nanoseconds(deadAfter.nanoseconds / 6))
         linkSession.windowText = 4 << 20
+        linkSession.waitsForTransport = true
     }
 }

@@ -180,6 +180,8 @@ extension SiteRuntime {
             site.linkDisconnected(peer: number, unsent: unsent, inDoubt: inDoubt, now: now)
         case .ready: site.linkReady(peer: number, now: now)
         case .readyForUrgent: site.linkReadyForUrgent(peer: number, now: now)
+        case .brought(let count): site.linkBlocksBrought(peer: number, count, now: now)
+        case .room(let bytes): site.linkRoomChanged(peer: number, bytes: bytes, now: now)
         case .turn(let isOpen): site.linkTurnChanged(peer: number, isOpen: isOpen, now: now)
         case .confirmed(let stanzas): site.linkConfirmed(peer: number, stanzas, now: now)
         case .returned(let unsent, let inDoubt):
