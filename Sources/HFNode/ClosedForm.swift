@@ -68,16 +68,37 @@ package struct ClosedForm: Hashable, Sendable {
             utilisation: 100 * goodput / Double(timing.bitsPerSecond))
     }
 
+    /// Bytes of the D_PDU with a whole unit.
+    private var frameBytes: Int { unitOnAir + DPDU.dataOverhead + addressBytes }
+
     /// From the request to the delivery of one unit in one D_PDU, with a link; seconds. The block with its last bit has
     /// to be in, the modem's tail need not.
-    package var warmLatency: Double {
-        Self.seconds(timing.availability(afterBytes: unitOnAir + DPDU.dataOverhead + addressBytes))
-    }
+    package var warmLatency: Double { Self.seconds(timing.availability(afterBytes: frameBytes)) }
 
     /// The same without a link: a call and its acceptance come first.
-    package var coldLatency: Double {
+    package var coldLatency: Double { callDuration + warmLatency }
+
+    /// ``warmLatency`` for who counts a unit as delivered when its whole transmission is in, the modem's tail included.
+    package var warmLatencyWithTail: Double { Self.seconds(timing.durationUntilRead(bytes: frameBytes)) }
+
+    /// ``coldLatency``, counted so.
+    package var coldLatencyWithTail: Double { callDuration + warmLatencyWithTail }
+
+    /// So many units, each answered by one of its size as soon as it is there; seconds from the request of the first,
+    /// without a link, to the delivery of the last answer.
+    package func exchangeLatency(_ count: Int) -> Double {
+        let answerBytes = frameBytes + 1
+        let data = timing.duration(bytes: frameBytes) + timing.clockOut + turnaround
+        let answer = timing.duration(bytes: answerBytes) + timing.clockOut + turnaround
+        let last = timing.availability(afterBytes: answerBytes)
+        // All requests but the first acknowledge the answer before.
+        return callDuration + Self.seconds(data + answer * (2 * count - 2) + last)
+    }
+
+    /// A call, its acceptance and the turnarounds behind both.
+    private var callDuration: Double {
         let call = timing.duration(bytes: DPDU.nonARQOverhead + addressBytes + 1) + timing.clockOut + turnaround
-        return 2 * Self.seconds(call) + warmLatency
+        return 2 * Self.seconds(call)
     }
 
     static func seconds(_ time: TimeAmount) -> Double { Double(time.nanoseconds) / 1_000_000_000 }

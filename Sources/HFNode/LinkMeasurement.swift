@@ -79,6 +79,26 @@ package enum LinkMeasurement {
         return (cold, latency())
     }
 
+    /// As ``ClosedForm/exchangeLatency(_:)``: what opens a connection by so many questions and answers has to wait for.
+    package static func exchanges(_ count: Int, _ form: ClosedForm) -> Double {
+        var pair = pair(form)
+        pair.withNode(.first, now: start) { $0.clientBound(sap: sap) }
+        var now = start
+        var answers = 0
+        request(1, form.unitBytes, &pair, now: now)
+        while true {
+            while let event = pair.nextEvent() {
+                guard case .node(let side, .deliver, let at) = event else { continue }
+                if side == .first { answers += 1 }
+                if answers == count { return ClosedForm.seconds(at - start) }
+                request(UInt64(answers) + 2, form.unitBytes, from: side, &pair, now: at)
+            }
+            guard let next = pair.nextDeadline else { return .infinity }
+            now = max(now, next)
+            pair.deadlineReached(now: now)
+        }
+    }
+
     private static func pair(_ form: ClosedForm) -> HFNodePair<ClearBurstChannel> {
         func node(_ address: NodeAddress, seed: UInt64) -> HFNodeMachine {
             var configuration = HFNodeConfiguration(address: address)
@@ -102,12 +122,13 @@ package enum LinkMeasurement {
     private static let second = NodeAddress(value: 0x0A00_0002) ?? .broadcast
 
     private static func request(
-        _ id: UInt64, _ size: Int, _ pair: inout HFNodePair<ClearBurstChannel>, now: NIODeadline
+        _ id: UInt64, _ size: Int, from side: HFNodeSide = .first, _ pair: inout HFNodePair<ClearBurstChannel>,
+        now: NIODeadline
     ) {
         let request = UnidataRequest(
-            priority: 0, destinationSAP: SAP(low: sap), destination: second, delivery: ServiceType(.arq),
+            priority: 0, destinationSAP: SAP(low: sap), destination: side == .first ? second : first, delivery: ServiceType(.arq),
             timeToLive: .unlimited, uPDU: ByteBuffer(repeating: UInt8(truncatingIfNeeded: id), count: size))
-        pair.withNode(.first, now: now) {
+        pair.withNode(side, now: now) {
             $0.requestReceived(SubmittedUnit(id: id, sourceSAP: SAP(low: sap), request), now: now)
         }
     }

@@ -6,9 +6,10 @@ struct ValidateCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "validate", abstract: "Measures the modelled nodes and channel and holds them against published figures.",
         discussion: """
-            Prints a row for each figure: what was measured, what is expected, how far off it may be. Exits with 1 when a row \
-            fails, and names it once more at the end. Takes some seconds in a release build. docs/hf-links.md says where the \
-            figures are from.
+            Prints a row for each figure: what was measured, what arithmetic expects, what it expects where it counts as the \
+            known figure does, and how far off each may be; in what span real nodes are, where that is published. Exits with 1 \
+            when a row fails, and names it once more at the end. Takes some seconds in a release build. docs/hf-links.md says \
+            where the figures are from, and why a row may miss its span.
             """)
 
     private enum Table: String, CaseIterable, ExpressibleByArgument {
@@ -44,9 +45,10 @@ struct ValidateCommand: ParsableCommand {
 
     func run() throws {
         var failed: [String] = []
+        var missed: [String] = []
         for table in tables.isEmpty ? Table.allCases : tables {
             print("\n\(table.rawValue)  \(table.title)")
-            let names =
+            let result =
                 switch table {
                 case .cleanChannel: printRows("%", ValidationRow.cleanChannel)
                 case .latencies: printRows("s", ValidationRow.latencies)
@@ -54,49 +56,64 @@ struct ValidateCommand: ParsableCommand {
                 case .turnarounds: printRows("%", ValidationRow.turnarounds)
                 case .wideband: printRows("%", ValidationRow.wideband)
                 }
-            failed += names.map { "\(table.rawValue)  \($0)" }
+            failed += result.failed.map { "\(table.rawValue)  \($0)" }
+            missed += result.missed.map { "\(table.rawValue)  \($0)" }
+        }
+        if !missed.isEmpty {
+            print("\n\(missed.count) rows MISS what is published of real nodes; docs/hf-links.md says why")
+            for name in missed { print("    \(name)") }
         }
         guard failed.isEmpty else {
             print("\n\(failed.count) rows FAIL")
             for name in failed { print("    \(name)") }
             throw ExitCode.failure
         }
-        print("\nall rows pass")
+        print(missed.isEmpty ? "\nall rows pass" : "\nall other rows pass")
     }
 
-    /// - Returns: the rows that fail.
-    private func printRows(_ unit: String, _ rows: [ValidationRow]) -> [String] {
+    /// Names of rows.
+    private struct Result {
         var failed: [String] = []
-        print(Self.columns("", "measured", "expected", "within", "known", "", unit: ""))
+        /// Known not to be where real nodes are.
+        var missed: [String] = []
+    }
+
+    private func printRows(_ unit: String, _ rows: [ValidationRow]) -> Result {
+        var result = Result()
+        print(Self.columns("", "measured", "expected", "within", "known", "so counted", "within", "span", ""))
         for row in rows {
             let measured = row.measured()
-            let disagreement = row.disagreement(measured: measured, tolerated: tolerance)
-            if disagreement != nil { failed.append(row.name) }
-            let known =
-                row.known.lowerBound == row.known.upperBound
-                ? Self.number(row.known.lowerBound)
-                : "\(Self.number(row.known.lowerBound))–\(Self.number(row.known.upperBound))"
+            let verdict: String
+            if let disagreement = row.disagreement(measured: measured, tolerated: tolerance) {
+                result.failed.append(row.name)
+                verdict = "FAIL: \(disagreement)"
+            } else if row.isMissKnown {
+                result.missed.append(row.name)
+                verdict = "MISS: \(Self.number(measured)) \(unit) is outside"
+            } else {
+                verdict = "pass"
+            }
+            func value(_ value: Double?) -> String { value.map { "\(Self.number($0)) \(unit)" } ?? "–" }
             print(
                 Self.columns(
-                    row.name, Self.number(measured), Self.number(row.expected),
-                    Self.number(tolerance * row.simulationTolerance), known, disagreement.map { "FAIL: \($0)" } ?? "pass",
-                    unit: unit))
+                    row.name, value(measured), value(row.expected), value(tolerance * row.simulationTolerance), value(row.known),
+                    value(row.known.map { _ in row.comparable }), value(row.known.map { _ in tolerance * row.tolerance }),
+                    row.span.map { Self.text($0) } ?? "–", verdict))
         }
-        return failed
+        return result
     }
 
-    /// - Returns: the rows that fail.
-    private func printThresholds() -> [String] {
+    private func printThresholds() -> Result {
         typealias Row = ThresholdMeasurement.Row
         print(
             "    within \(tolerance * Row.awgnTolerance) (AWGN), \(tolerance * Row.poorTolerance) (Poor), "
                 + "\(tolerance * Row.goodTolerance) (Good, up to \(Row.goodRates.upperBound) bit/s)")
         let measurement = ThresholdMeasurement.standard()
-        var failed: [String] = []
+        var result = Result()
         for waveform in ThresholdMeasurement.waveforms {
             guard let row = measurement.row(waveform) else { continue }
             let disagreement = row.disagreement(tolerated: tolerance)
-            if disagreement != nil { failed.append("\(waveform)") }
+            if disagreement != nil { result.failed.append("\(waveform)") }
             func pair(_ measured: Double?, _ published: Double?) -> String {
                 guard let measured, let published else { return "–" }
                 return "\(Self.number(measured))/\(Self.number(published))"
@@ -108,18 +125,19 @@ struct ValidateCommand: ParsableCommand {
                     + Self.padded(pair(row.measured.good, row.published.good), 14)
                     + (disagreement.map { "FAIL: \($0)" } ?? "pass"))
         }
-        return failed
+        return result
     }
 
     // MARK: Text
 
-    private static func columns(
-        _ name: String, _ measured: String, _ expected: String, _ tolerance: String, _ known: String, _ verdict: String,
-        unit: String
-    ) -> String {
-        let unit = unit.isEmpty ? "" : " \(unit)"
-        return "    " + padded(name, 46) + padded(measured + unit, 12) + padded(expected + unit, 12) + padded(tolerance + unit, 10)
-            + padded(known, 10) + verdict
+    private static func columns(_ name: String, _ values: String...) -> String {
+        let widths = [12, 12, 10, 10, 12, 10, 10]
+        return "    " + padded(name, 46) + zip(values, widths).map { padded($0, $1) }.joined() + (values.last ?? "")
+    }
+
+    /// As in `6–20` and `>45`.
+    private static func text(_ span: ClosedRange<Double>) -> String {
+        span.upperBound.isFinite ? "\(Int(span.lowerBound))–\(Int(span.upperBound))" : ">\(Int(span.lowerBound))"
     }
 
     private static func padded(_ text: String, _ width: Int) -> String {

@@ -31,6 +31,15 @@ import Testing
         }
     }
 
+    @Test func `a row that is not where real nodes are is named, and is no failure where the documentation says why`() throws {
+        let (status, lines) = try Self.validate("V2")
+        #expect(status == 0)
+        let start = try #require(lines.firstIndex { $0.hasPrefix("1 rows MISS ") })
+        #expect(lines[start + 1] == "    V2  2400 S, turnaround 500 ms, cold")
+        #expect(lines.contains { $0.contains("MISS: 5.90 s is outside") && $0.contains(" 6–20 ") })
+        #expect(lines.contains("all other rows pass") && !lines.contains { $0.contains("FAIL") })
+    }
+
     @Test func `what passes beside a row that fails does not hide it`() throws {
         let (status, lines) = try Self.validate("V8", "--tolerance", "0.3")
         let failed = lines.count { $0.contains("FAIL: ") }
