@@ -11,6 +11,7 @@ extension HFNodeMachine {
         switch channel {
         case .sending: break
         case .idle(let notBefore):
+            consider(repeatsAt)
             if !isSilent, notBefore > lastNow, remotes.contains(where: { $0.hasWork || $0.hasData }) { consider(notBefore) }
             for place in remotes.indices {
                 consider(remotes[place].link.deadline(answerTime: answerTime(place)))
@@ -30,6 +31,7 @@ extension HFNodeMachine {
 
     package mutating func deadlineReached(now: NIODeadline) {
         lastNow = now
+        repeatsAt = nil
         expireUnits(now: now)
         switch channel {
         case .hearing(let awaited, let until) where until <= now: turn(awaited, now: now)
@@ -44,7 +46,7 @@ extension HFNodeMachine {
                 takeLinkEvents(place, now: now)
             }
         }
-        transmitWhenAllowed(now: now)
+        if repeatsAt == nil { transmitWhenAllowed(now: now) }
     }
 
     /// The other side had its turn, and it is ours.
@@ -67,6 +69,7 @@ extension HFNodeMachine {
         case .reset, .data:
             if awaited.purpose == .reset { remotes[place].isResetDue = true }
             actions.append(.noted(.burstUnanswered(awaited.peer)))
+            repeatsAt = now
             // The first time the answer was probably lost alone; two sides that talk at once do so again and again.
             backOffs -= 1
             let isDead = remotes[place].misses >= configuration.maximumMisses

@@ -55,6 +55,9 @@ package struct HFNodeMachine: ~Copyable {
     var remotes: [RemoteNode] = []
     var channel = Channel.idle(notBefore: .uptimeNanoseconds(0))
     var isSilent = false
+    /// When a burst goes again that was not answered: at once, and yet not before the owner has heard of it and changed the
+    /// modem.
+    var repeatsAt: NIODeadline?
     private var boundSAPs: Set<UInt8> = []
     private var queuedBytes = Array(repeating: 0, count: 16)
     private var closedSAPs: Set<UInt8> = []

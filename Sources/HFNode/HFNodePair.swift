@@ -5,7 +5,8 @@ package import NIOCore
 /// elsewhere.
 ///
 /// The owner calls ``deadlineReached(now:)`` at ``nextDeadline``, after what the clients do too, and draws
-/// ``nextEvent()``.
+/// ``nextEvent()``. What he does then comes before the next thing that happens, if it is at the same time: a rate that he
+/// changes is that of the next burst.
 ///
 /// A node that transmits hears nothing. A receiver that was transmitting during a preamble misses the whole burst; one
 /// that begins to transmit later loses what is on the air meanwhile. So two nodes that key within one preamble both
@@ -93,9 +94,9 @@ package struct HFNodePair<Channel: BurstChannel>: ~Copyable {
         return times.min()
     }
 
-    /// Does all that is due, in the order of time.
+    /// Does what is due, in the order of time, until there is an event; what is left is due still.
     package mutating func deadlineReached(now: NIODeadline) {
-        while let time = nextDeadline, time <= now {
+        while events.isEmpty, let time = nextDeadline, time <= now {
             if let side = flightDue(at: time) {
                 advance(side, at: time)
             } else {
