@@ -11,7 +11,10 @@ extension RadioNodes {
             switch event {
             case .transmitted(let side, let burst, let at): transmitted(side, burst, at: at)
             case .received(let side, let element, let isIntact, let at):
-                if let mode = lastModes[side.other.rawValue] { changeRate(side) { $0.burstHeard(mode) } }
+                if let mode = unheardModes[side.other.rawValue] {
+                    unheardModes[side.other.rawValue] = nil
+                    changeRate(side) { $0.burstHeard(mode) }
+                }
                 observe(.received(side, element, isSegmentIntact: isIntact), at: at)
             case .node(let side, let action, let at): performed(action, side, at: at)
             }
@@ -19,7 +22,7 @@ extension RadioNodes {
     }
 
     private mutating func transmitted(_ side: HFNodeSide, _ burst: Burst, at time: NIODeadline) {
-        lastModes[side.rawValue] = pair.channel.waveform(of: burst.timing)
+        unheardModes[side.rawValue] = pair.channel.waveform(of: burst.timing)
         statistics.transmitted(side, at: time, for: burst.duration)
         if lastTransmitter != side { statistics.turns += 1 }
         lastTransmitter = side

@@ -35,8 +35,8 @@ package struct RadioNodes: ~Copyable {
     let server: SISServerConfiguration
     var pair: HFNodePair<InterruptibleChannel>
     var controls: [RateControl]
-    /// The mode of the last burst of each side.
-    var lastModes: [Waveform?] = [nil, nil]
+    /// The mode of the last burst of each side, until the other side has got something of it.
+    var unheardModes: [Waveform?] = [nil, nil]
     var lastTransmitter: HFNodeSide?
     var clients: [NodeConnection: NodeClient] = [:]
     /// Who is bound, by side and SAP.

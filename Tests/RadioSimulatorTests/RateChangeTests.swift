@@ -164,4 +164,19 @@ struct RateChangeTests {
         #expect(fast.transmissions.contains { $0.at > .minutes(6) && $0.at < .minutes(10) })
         #expect(fast.transmissions.allSatisfy { $0.burst.timing.bitsPerSecond == 9_600 })
     }
+
+    /// A burst of the other side is one burst, however many D_PDUs there are in it.
+    @Test func `where both have data, each goes by its own direction`() throws {
+        var link = try Self.link(.snr(margin: 3))
+        link.forward.meanSNR = .constant(26)
+        link.reverse.meanSNR = .constant(10)
+        let log = Log(link)
+        for side in HFNodeSide.allCases { log.talk.send(side, 1...1_500) }
+        log.talk.radio.run(for: .minutes(15))
+        checkAir(log)
+        let (first, second) = (
+            log.rates(.first, from: .minutes(2), to: .minutes(15)), log.rates(.second, from: .minutes(2), to: .minutes(15)))
+        #expect(first.count > 10 && first.allSatisfy { $0 >= 8_000 }, "\(first)")
+        #expect(second.count > 10 && second.allSatisfy { $0 <= 3_200 }, "\(second)")
+    }
 }
