@@ -10,7 +10,6 @@ struct RadioChannelTests {
         let run: PairRun<RadioChannel>
         private var controls: [RateControl]
         private let timings: [Waveform: TransmissionTiming]
-        private(set) var changes = 0
 
         init(
             _ channel: ChannelConfiguration, policy: RatePolicy, ladder: RateLadder, start: Waveform, seed: UInt64 = 1,
@@ -63,21 +62,7 @@ struct RadioChannelTests {
             body(&controls[side.rawValue])
             let after = controls[side.rawValue].current
             guard before != after, let timing = timings[after] else { return }
-            if side == .first { changes += 1 }
             run.pair.withNode(side, now: run.now) { $0.timingChanged(timing) }
-        }
-
-        /// Bytes that arrive within a time while the first node always has something to send.
-        func saturate(for duration: TimeAmount) -> Int {
-            let end = run.now + duration
-            while run.now < end {
-                let now = run.now
-                while run.pair.withNode(.first, now: now, { $0.queuedBytes(sap: 6) }) < 60_000 {
-                    run.send(.first, size: 2_000)
-                }
-                run.run(for: .minutes(1))
-            }
-            return 2_000 * run.numbersArrived(.second).count
         }
     }
 
@@ -109,23 +94,5 @@ struct RadioChannelTests {
             #expect(Set(arrived).union(rejected).isSuperset(of: sent[side] ?? []))
             #expect(arrived.count >= 10, "\(arrived.count) of 12 arrived")
         }
-    }
-
-    /// The signal swings by 20 dB within ten minutes, and a transmission lasts two: frames tell of it when it is too
-    /// late.
-    @Test func `a policy by signal follows a changing channel better than one by lost frames`() throws {
-        let start = try Self.waveform(.stanag4539, 300, .long)
-        let ladder = RateLadder(.stanag4539, interleaver: .long, rates: 75...9_600)
-        let channel = ChannelConfiguration(
-            mode: .fading, fading: .middleDisturbed,
-            meanSNR: .sinusoid(mean: 15, amplitude: 10, period: .minutes(10)))
-        func run(_ policy: RatePolicy) -> (bytes: Int, changes: Int) {
-            let radio = RadioRun(channel, policy: policy, ladder: ladder, start: start) { $0.lossPolicy = .keep }
-            return (radio.saturate(for: .minutes(100)), radio.changes)
-        }
-        let bySignal = run(.snr(margin: 3))
-        let byFrames = run(.trinder)
-        #expect(Double(bySignal.bytes) > 1.1 * Double(byFrames.bytes), "\(bySignal), \(byFrames)")
-        #expect(bySignal.changes < byFrames.changes, "\(bySignal), \(byFrames)")
     }
 }

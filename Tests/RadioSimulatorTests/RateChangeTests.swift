@@ -179,4 +179,38 @@ struct RateChangeTests {
         #expect(first.count > 10 && first.allSatisfy { $0 >= 8_000 }, "\(first)")
         #expect(second.count > 10 && second.allSatisfy { $0 <= 3_200 }, "\(second)")
     }
+
+    /// What arrives within an hour, and how often the rate changed. The signal swings by 20 dB within ten minutes.
+    private static func swing(_ policy: RatePolicy, transmission: TimeAmount, seed: UInt64) throws -> (bytes: Int, changes: Int) {
+        var link = try RadioLink.shipped("hf-diurnal-adaptive")
+        link.rateChange.policy = policy
+        link.forward.meanSNR = .sinusoid(mean: 15, amplitude: 10, period: .minutes(10))
+        link.forward.variation = nil
+        link.reverse = link.forward
+        link.node.maximumTransmission = transmission
+        let talk = Conversation(link, seed: seed, unitBytes: 2_000)
+        var changes = 0
+        talk.radio.onEvent = { event, _ in
+            if case .rateChanged(.first, _) = event { changes += 1 }
+        }
+        talk.send(.first, 1...2_000)
+        talk.radio.run(for: .hours(1))
+        return (2_000 * talk[.second].received.count, changes)
+    }
+
+    /// Row V4 of the validation. A transmission lasts two minutes: frames tell of the signal when it is too late.
+    @Test(arguments: 1...3 as ClosedRange<UInt64>)
+    func `with long transmissions a policy by signal carries more with fewer changes`(_ seed: UInt64) throws {
+        let bySignal = try Self.swing(.snr(margin: 3), transmission: .milliseconds(127_500), seed: seed)
+        let byFrames = try Self.swing(.trinder, transmission: .milliseconds(127_500), seed: seed)
+        #expect(Double(bySignal.bytes) > 1.2 * Double(byFrames.bytes), "\(bySignal), \(byFrames)")
+        #expect(bySignal.changes < byFrames.changes, "\(bySignal), \(byFrames)")
+    }
+
+    @Test func `with short transmissions lost frames tell early enough, and carry more`() throws {
+        let bySignal = try Self.swing(.snr(margin: 3), transmission: .seconds(30), seed: 1)
+        let byFrames = try Self.swing(.trinder, transmission: .seconds(30), seed: 1)
+        #expect(byFrames.bytes > bySignal.bytes, "\(bySignal), \(byFrames)")
+        #expect(bySignal.changes < byFrames.changes, "\(bySignal), \(byFrames)")
+    }
 }
