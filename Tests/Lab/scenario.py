@@ -39,6 +39,11 @@ async def run_check(federation: Federation, name: str) -> dict:
         outcome = {"passed": False, "detail": f"not finished after {CHECKS[name].limit:.0f} s\n{federation.logs()}"}
     except Exception:
         outcome = {"passed": False, "detail": f"{traceback.format_exc()}\n{federation.logs()}"}
+    if not outcome["passed"]:
+        try:
+            await federation.restore()
+        except Exception:
+            outcome["detail"] += f"\nwhat follows may fail, since this is not mended:\n{traceback.format_exc()}"
     return {"check": name, "seconds": round(time.monotonic() - started, 2), **outcome}
 
 

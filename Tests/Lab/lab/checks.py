@@ -1,7 +1,8 @@
 """What must hold between two sites, whatever joins them.
 
 A check is a coroutine that takes a running `Federation`, brings its own users, and raises `CheckFailed` with what it
-expected and what it saw. Checks do not depend on each other and leave the federation as they found it.
+expected and what it saw. Checks do not depend on each other and leave the federation as they found it; after one that
+failed, `Federation.restore` sees to that.
 """
 
 import asyncio
@@ -184,14 +185,18 @@ class Room:
         self.address = f"{name}-{time.time_ns()}@{host.room_domain}"
 
     async def __aenter__(self) -> "Room":
-        self.owner = await self.federation.login(self.host)
-        self.local = await self.federation.login(self.host)
-        self.guest = await self.federation.login(self.guest_site)
-        self.members = {"owner": self.owner, "local": self.local, "guest": self.guest}
-        await self.owner.join(self.address, "owner", create=True)
-        await self.local.join(self.address, "local")
-        await self.guest.join(self.address, "guest", patience=self.patience)
-        await self.agree({"owner", "local", "guest"})
+        self.members: dict[str, Client] = {}
+        try:
+            for nick, site in (("owner", self.host), ("local", self.host), ("guest", self.guest_site)):
+                self.members[nick] = await self.federation.login(site)
+            self.owner, self.local, self.guest = self.members.values()
+            await self.owner.join(self.address, "owner", create=True)
+            await self.local.join(self.address, "local")
+            await self.guest.join(self.address, "guest", patience=self.patience)
+            await self.agree({"owner", "local", "guest"})
+        except BaseException:
+            await self.__aexit__()
+            raise
         return self
 
     async def __aexit__(self, *_):

@@ -179,6 +179,19 @@ class Federation:
         self.block.release()
         shutil.rmtree(self._sockets, ignore_errors=True)
 
+    async def restore(self):
+        """After a check that failed half-way: what it ended runs again and what it cut is whole, for those that follow."""
+        parts = [site.resolver for site in self.sites] + [site.server for site in self.sites]
+        parts += [self.recorder, self.radio] + [site.bridge for site in self.sites]
+        for part in parts:
+            if part and not part.daemon.is_running:
+                await part.start()
+        if self.radio:
+            self.radio.mend()
+        if self.relay:
+            await self.relay.mend()
+            self.relay.thaw()
+
     def logs(self, lines: int = 25) -> str:
         """The ends of all logs, for a failure report."""
         return "\n".join(f"--- {daemon.log}\n{daemon.tail(lines)}" for daemon in self.daemons

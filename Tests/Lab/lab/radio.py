@@ -2,6 +2,7 @@
 
 import re
 import signal
+import time
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -62,6 +63,7 @@ class Radio:
         file = Path(__file__).resolve().parents[3] / "sim" / "links" / f"{link}.toml"
         command = [str(executable), "node", "--link", str(file), "--speed", str(speed),
                    "--addresses", ",".join(ADDRESSES), "--listen", ",".join(f"{place}:{PORT}" for place in places)]
+        self._cut_at = 0.0
         self.daemon = Daemon("nodes", command + (["--seed", str(seed)] if seed is not None else []), directory)
 
     async def start(self):
@@ -82,8 +84,11 @@ class Radio:
     def cut(self):
         """Nothing crosses the air any more, what is on it included."""
         self.daemon.signal(signal.SIGUSR1)
+        self._cut_at = time.monotonic()
 
     def mend(self):
+        # Two signals that are pending at once have no order.
+        time.sleep(max(0, self._cut_at + 0.1 - time.monotonic()))
         self.daemon.signal(signal.SIGUSR2)
 
     def summary(self) -> RadioSummary:
