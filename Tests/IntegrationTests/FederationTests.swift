@@ -171,17 +171,17 @@ struct NarrowLinkTests {
 /// What people at two sites notice when only a radio joins them.
 @Suite(.enabled(if: Laboratory.isInstalled, "`make setup` installs the servers"), .timeLimit(.minutes(10)))
 struct RadioLinkTests {
-    @Test(arguments: Variant.overRadio)
+    @Test(arguments: Variant.peopleOverRadio)
     func `Two talk in turn and at once, and all arrives in order`(_ variant: Variant) async throws {
         try await expectPassed("words_by_radio", variant)
     }
 
-    @Test(arguments: Variant.overRadio)
+    @Test(arguments: Variant.peopleOverRadio)
     func `Presence, subscriptions and departures cross the radio`(_ variant: Variant) async throws {
         try await expectPassed("presence_by_radio", variant)
     }
 
-    @Test(arguments: Variant.overRadio)
+    @Test(arguments: Variant.peopleOverRadio)
     func `A room at the other end of the radio works: join, talk, leave, return`(_ variant: Variant) async throws {
         try await expectPassed("room_on_the_right_by_radio", variant)
     }
@@ -201,7 +201,7 @@ struct RadioLinkTests {
         try await expectPassed("nobody_by_radio", variant)
     }
 
-    @Test(arguments: Variant.overRadio)
+    @Test(arguments: Variant.peopleOverRadio)
     func `A cut of the radio in the middle delays messages and loses none`(_ variant: Variant) async throws {
         try await expectPassed("cut_of_the_radio", variant)
     }

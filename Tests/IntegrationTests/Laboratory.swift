@@ -26,10 +26,15 @@ struct Variant: Sendable, CustomTestStringConvertible {
         Variant("\($0)-hf-over-hf-lab-1200S")
     }
 
-    /// The same, and a disturbed sky wave: frames are lost, turns are long, the rate follows.
-    static let overRadio = onCable + ["-skywave", ""].map {
+    /// A disturbed sky wave: frames are lost, turns are long, the rate follows.
+    static let overSkyWave = ["-skywave", ""].map {
         Variant("prosody-prosody-dialback\($0)-hf-over-hf-skywave-poor-1200L")
     }
+
+    static let overRadio = onCable + overSkyWave
+
+    /// With Prosody at both ends in dialect `xep` on the cable as well, for what people do with each other.
+    static let peopleOverRadio = overRadio + [Variant("prosody-prosody-dialback-hf-over-hf-lab-1200S")]
 
     /// Every pair of servers with every way of proving who a server is, in dialect `xep`.
     private static let overStanzas = ["prosody-prosody", "ejabberd-prosody"].flatMap { servers in

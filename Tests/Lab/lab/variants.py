@@ -79,6 +79,7 @@ VARIANTS = {variant.name: variant for variant in [
     Variant("prosody", "prosody", "dialback", "plain", "skywave", "durable", "hf"),
     Variant("prosody", "prosody", "dialback", "radio", "skywave", "durable", "hf", "hf-lab-1200S", 20),
     Variant("ejabberd", "prosody", "dialback", "radio", "xep", "durable", "hf", "hf-lab-1200S", 20),
+    Variant("prosody", "prosody", "dialback", "radio", "xep", "durable", "hf", "hf-lab-1200S", 20),
     Variant("prosody", "prosody", "dialback", "radio", "skywave", "durable", "hf", "hf-skywave-poor-1200L", 20),
     Variant("prosody", "prosody", "dialback", "radio", "xep", "durable", "hf", "hf-skywave-poor-1200L", 20),
 ]}
