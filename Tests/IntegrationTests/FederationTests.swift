@@ -202,7 +202,7 @@ struct RadioLinkTests {
     }
 
     @Test(arguments: Variant.peopleOverRadio)
-    func `A cut of the radio in the middle delays messages and loses none`(_ variant: Variant) async throws {
+    func `Ten minutes without radio delay everything and throw nobody out of a room`(_ variant: Variant) async throws {
         try await expectPassed("cut_of_the_radio", variant)
     }
 

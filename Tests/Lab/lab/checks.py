@@ -117,15 +117,15 @@ async def bounce(federation: Federation):
 
 # Presence
 
-async def befriend(asker: Client, asked: Client):
+async def befriend(asker: Client, asked: Client, patience: float = PATIENCE):
     """Both ask and accept, as two people do who add each other."""
     for one, other in ((asker, asked), (asked, asker)):
         one.presence(to=other.bare, kind="subscribe")
         await other.until(f"the request of {one.bare}",
-                          lambda: any(p.type == "subscribe" for p in other.presence_of(one.bare)))
+                          lambda: any(p.type == "subscribe" for p in other.presence_of(one.bare)), patience)
         other.presence(to=one.bare, kind="subscribed")
         await one.until(f"the acceptance of {other.bare}",
-                        lambda: any(p.type == "subscribed" for p in one.presence_of(other.bare)))
+                        lambda: any(p.type == "subscribed" for p in one.presence_of(other.bare)), patience)
     for one, other in ((asker, asked), (asked, asker)):
         deadline = time.monotonic() + PATIENCE
         while (state := await one.subscription(other.bare)) != "both":

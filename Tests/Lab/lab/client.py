@@ -50,6 +50,10 @@ class Client:
         xmpp.register_handler(Callback("presences", MatchXPath("{jabber:client}presence"), self._presence))
         self.xmpp = xmpp
 
+    def another(self) -> "Client":
+        """A further client of the same account."""
+        return Client(self._address, self.bare, self.xmpp.password)
+
     # Login
 
     async def login(self, announce: bool = True) -> "Client":

@@ -7,19 +7,20 @@ for, they wait for in real time.
 import asyncio
 import time
 
-from .checks import CHECKS, DISCO, Check, Room, expect, expect_equal
+from .checks import CHECKS, DISCO, Check, Room, befriend, expect, expect_equal
 from .client import Client
 from .federation import Federation, Site
 from .profile_checks import REFUSED, ask
 from .radio import ADDRESSES, PORT
 
 PATIENCE = 60.0  # seconds; twenty minutes of a link that runs twenty times as fast
+CUT = 600.0  # seconds of the radio
 
 
-def radio_check(dialect: str = "", on_cable: bool = False):
+def radio_check(dialect: str = "", on_cable: bool = False, limit: float = 180):
     """`on_cable`: only where the radio loses nothing."""
     def note(run):
-        CHECKS[run.__name__] = Check(run, needs_bridge=True, profile="hf", limit=180, over_radio=True, dialect=dialect,
+        CHECKS[run.__name__] = Check(run, needs_bridge=True, profile="hf", limit=limit, over_radio=True, dialect=dialect,
                                      on_cable=on_cable)
         return run
     return note
@@ -98,6 +99,14 @@ async def nobody_by_radio(federation: Federation):
             expect(errors[0].condition in ("service-unavailable", "item-not-found"), f"unexpected {errors[0].condition}")
 
 
+async def see_each_other(one: Client, other: Client):
+    """Both subscribe, and learn that the other is there."""
+    await befriend(one, other, PATIENCE)
+    for client, friend in ((one, other), (other, one)):
+        await client.until(f"{friend.bare} is there", lambda: any(
+            p.type == "" and p.sender == friend.full for p in client.presence_of(friend.bare)), PATIENCE)
+
+
 @radio_check()
 async def presence_by_radio(federation: Federation):
     """Subscriptions, presence, a departure and a return cross."""
@@ -106,16 +115,7 @@ async def presence_by_radio(federation: Federation):
     romeo = await left.client(*account).login()
     juliet = await federation.login(right)
     try:
-        for one, other in ((romeo, juliet), (juliet, romeo)):
-            one.presence(to=other.bare, kind="subscribe")
-            await other.until(f"the request of {one.bare}",
-                              lambda: any(p.type == "subscribe" for p in other.presence_of(one.bare)), PATIENCE)
-            other.presence(to=one.bare, kind="subscribed")
-            await one.until(f"the acceptance of {other.bare}",
-                            lambda: any(p.type == "subscribed" for p in one.presence_of(other.bare)), PATIENCE)
-        for one, other in ((romeo, juliet), (juliet, romeo)):
-            await one.until(f"{other.bare} is there", lambda: any(
-                p.type == "" and p.sender == other.full for p in one.presence_of(other.bare)), PATIENCE)
+        await see_each_other(romeo, juliet)
         gone = len(juliet.presences)
         await romeo.logout()
         await juliet.until("romeo's departure", lambda: any(
@@ -171,33 +171,77 @@ async def requests_by_radio(federation: Federation):
                 expect_equal(got[:2], ("error" if condition else "result", condition), f"{to} {payload}")
 
 
-@radio_check()
+@radio_check(limit=240)
 async def cut_of_the_radio(federation: Federation):
-    """The radio is cut in the middle of a conversation: what is written meanwhile arrives after, once and in order."""
-    async with federation.users() as (romeo, juliet):
-        await converse(federation, romeo, juliet, ["before the cut"])
-        said: dict[Client, list[str]] = {romeo: [], juliet: []}
+    """The radio is cut for ten minutes: words, presence and what a room says meanwhile arrive after; nobody leaves it."""
+    async with Room(federation, federation.right, federation.left, "cut", PATIENCE) as room:
+        romeo, juliet = room.guest, room.owner
+        await see_each_other(romeo, juliet)
+        arriving, leaving = romeo.another(), await juliet.another().login()
+        try:
+            await romeo.until(f"{leaving.full} is there",
+                              lambda: any(p.sender == leaving.full for p in romeo.presences), PATIENCE)
+            await converse(federation, romeo, juliet, ["before the cut"])
+            return await cut_of_the_radio_around(federation, room, arriving, leaving)
+        finally:
+            for client in (arriving, leaving):
+                await client.logout()
 
-        def say(text: str):
-            for sender, receiver in ((romeo, juliet), (juliet, romeo)):
-                said[sender].append(text)
-                sender.send(receiver.full, text)
 
-        say("as it is cut")
-        await asyncio.sleep(0.2)
-        federation.radio.cut()
-        for number in range(6):
-            say(f"{number}, while it is cut")
-            await asyncio.sleep(1)
-        heard = {client: list(bodies(client, other)) for client, other in ((romeo, juliet), (juliet, romeo))}
-        expect_equal([body for got in heard.values() for body in got if "while" in body], [], "what crossed a radio that is cut")
-        federation.radio.mend()
-        started = time.monotonic()
-        for sender, receiver in ((romeo, juliet), (juliet, romeo)):
-            await arrived(receiver, sender, said[sender], may_double(federation))
-        lasted = time.monotonic() - started
-        await converse(federation, romeo, juliet, ["after the cut"])
-        return f"all had arrived {lasted * federation.radio.speed:.0f} s of the radio after it was whole again"
+async def cut_of_the_radio_around(federation: Federation, room: Room, arriving: Client, leaving: Client) -> str:
+    """While it is cut, a client of the room's guest arrives and one of its owner leaves."""
+    romeo, juliet, everybody = room.guest, room.owner, set(room.members)
+    ways = ((romeo, juliet), (juliet, romeo))
+    in_room = await room.say("guest", 1, "before, from afar") + await room.say("owner", 1, "before, from here")
+    await room.heard(in_room, everybody, is_doubtful(federation))
+    before = {client: len(client.presences) for client in room.members.values()}
+    said: dict[Client, list[str]] = {romeo: [], juliet: []}
+
+    def say(text: str):
+        for sender, receiver in ways:
+            said[sender].append(text)
+            sender.send(receiver.full, text)
+
+    def seen(client: Client, of: Client) -> str | None:
+        """The last presence of that client which has come since."""
+        types = [p.type or "available" for p in client.presences[before[client]:] if p.sender == of.full]
+        return types[-1] if types else None
+
+    changes = ((juliet, arriving, "available"), (romeo, leaving, "unavailable"))
+
+    say("as it is cut")
+    await asyncio.sleep(0.2)
+    federation.radio.cut()
+    for number in range(6):
+        say(f"{number}, while it is cut")
+        for nick in room.members:
+            in_room += await room.say(nick, 1, f"{number}, while it is cut, from {nick}")
+        if number == 1:
+            await arriving.login()
+            await leaving.logout()
+        await asyncio.sleep(CUT / 6 / federation.radio.speed)
+    heard = [body for client, friend in ways for body in bodies(client, friend)]
+    heard += [body for nick, body in romeo.room_messages(room.address) if nick != "guest"]
+    heard += [body for nick, body in juliet.room_messages(room.address) if nick == "guest"]
+    crossed = [body for body in heard if "while" in body]
+    crossed += [f"{of.full} is {kind}" for client, of, kind in changes if seen(client, of) == kind]
+    expect_equal(crossed, [], "what crossed a radio that is cut")
+    federation.radio.mend()
+    started = time.monotonic()
+    for sender, receiver in ways:
+        await arrived(receiver, sender, said[sender], may_double(federation))
+    await room.heard(in_room, everybody, may_double(federation))
+    for client, of, kind in changes:
+        await client.until(f"{of.full} is {kind}", lambda: seen(client, of) == kind, PATIENCE)
+    lasted = time.monotonic() - started
+    for nick, client in room.members.items():
+        expect_equal(client.occupants(room.address), everybody, f"who is in the room after the cut, as {nick} sees it")
+        expect_equal([p.sender for p in client.presences[before[client]:]
+                      if p.sender.split("/")[0] == room.address and p.type in ("unavailable", "error")], [],
+                     f"departures from the room that {nick} saw")
+        expect_equal([m.condition for m in client.messages if m.type == "error"], [], f"errors for {nick}")
+    await converse(federation, romeo, juliet, ["after the cut"])
+    return f"all had arrived {lasted * federation.radio.speed:.0f} s of the radio after it was whole again"
 
 
 @radio_check()
