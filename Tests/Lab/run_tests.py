@@ -33,6 +33,7 @@ class Counts:
     failed: int = 0
     skipped: int = 0
     problems: list[str] = field(default_factory=list)
+    remarks: list[str] = field(default_factory=list)  # on what was skipped, with the reason
 
 
 def count(events: Path, status: int) -> Counts:
@@ -40,7 +41,7 @@ def count(events: Path, status: int) -> Counts:
     functions: dict[str, str] = {}
     failed: set[str] = set()
     ended: set[str] = set()
-    skipped: set[str] = set()
+    skipped: dict[str, str] = {}  # with what is said of it
     finished = False
     if events.exists():
         for line in events.read_text(errors="replace").splitlines():
@@ -58,7 +59,7 @@ def count(events: Path, status: int) -> Counts:
             if kind == "runEnded":
                 finished = True
             elif kind == "testSkipped":
-                skipped.add(test)
+                skipped[test] = " ".join(message.get("text", "") for message in payload.get("messages", []))
             elif kind == "testEnded":
                 ended.add(test)
                 if "fail" in symbols:
@@ -76,6 +77,7 @@ def count(events: Path, status: int) -> Counts:
             counts.passed += 1
         elif test in skipped:
             counts.skipped += 1
+            counts.remarks.append(skipped[test] or f"skipped: {test}")
         else:
             counts.failed += 1
             counts.problems.append(f"did not end: {test}")
@@ -145,6 +147,8 @@ def run_phase(name: str, selection: list[str], limit: float, verbose: bool) -> C
     command = ["swift", "test", "--skip-build", "--disable-xctest", *selection,
                "--event-stream-output-path", str(events), "--event-stream-version", "0"]
     counts = count(events, stream(command, log, limit, FailureLines(verbose)))
+    for remark in counts.remarks:
+        print(f"  {remark}")
     if counts.failed:
         print(f"\n{name}: {counts.failed} failed; the whole output is in {log.relative_to(ROOT)}")
         for problem in counts.problems:
