@@ -225,4 +225,9 @@ struct RadioLinkTests {
     func `The nodes say what the radio has carried`(_ variant: Variant) async throws {
         try await expectPassed("radio_was_used", variant)
     }
+
+    @Test(.enabled(if: Laboratory.hasTShark, "tshark is not installed"), arguments: Variant.captured)
+    func `Wireshark reads the capture of a self-test without complaint`(_ variant: Variant) async throws {
+        try await expectPassed("capture_of_a_selftest", variant)
+    }
 }

@@ -36,6 +36,9 @@ struct Variant: Sendable, CustomTestStringConvertible {
     /// With Prosody at both ends in dialect `xep` on the cable as well, for what people do with each other.
     static let peopleOverRadio = overRadio + [Variant("prosody-prosody-dialback-hf-over-hf-lab-1200S")]
 
+    /// Each radio link once.
+    static let captured = [onCable[0], overSkyWave[1]]
+
     /// Every pair of servers with every way of proving who a server is, in dialect `xep`.
     private static let overStanzas = ["prosody-prosody", "ejabberd-prosody"].flatMap { servers in
         ["dialback", "starttls", "external", "component"].map { Variant("\(servers)-\($0)") }
@@ -197,6 +200,11 @@ extension Laboratory {
 
     /// Whether `make setup` was here; without it the integration tests are skipped.
     static let isInstalled = FileManager.default.isExecutableFile(atPath: python.path)
+
+    /// Whether Wireshark's reader of captures is here, which `make setup` does not install.
+    static let hasTShark = (ProcessInfo.processInfo.environment["PATH"] ?? "").split(separator: ":").contains {
+        FileManager.default.isExecutableFile(atPath: "\($0)/tshark")
+    }
 }
 
 /// Lets a limited number of tasks through at a time, in the order in which they came.

@@ -49,7 +49,7 @@ async def run_check(federation: Federation, name: str) -> dict:
 
 def make_federation(options, name: str) -> Federation:
     bridge = Path(options.bridge).resolve() if options.bridge else None
-    return Federation(VARIANTS[name], ROOT / ".lab" / "runs" / name, bridge, options.verbose)
+    return Federation(VARIANTS[name], ROOT / ".lab" / "runs" / name, bridge, options.verbose, captures=True)
 
 
 async def serve(options) -> int:

@@ -18,10 +18,12 @@ CHECKS: dict[str, "Check"] = {}
 
 class Check:
     def __init__(self, run, needs_bridge: bool = False, needs_recorder: bool = False, profile: str = "",
-                 limit: float = 120, over_radio: bool = False, dialect: str = "", on_cable: bool = False):
+                 limit: float = 120, over_radio: bool = False, dialect: str = "", on_cable: bool = False,
+                 is_possible=lambda: True):
         self.run, self.needs_bridge, self.needs_recorder, self.profile = run, needs_bridge, needs_recorder, profile
         self.limit = limit  # seconds
         self.over_radio, self.dialect, self.on_cable = over_radio, dialect, on_cable
+        self.is_possible = is_possible  # whether what it needs beyond the set-up is installed
         self.name = run.__name__
         self.summary = run.__doc__.strip().splitlines()[0]
 
@@ -30,6 +32,8 @@ class Check:
         if variant.profile != self.profile or bool(variant.radio) != self.over_radio:
             return False
         if self.dialect and variant.dialect != self.dialect or self.on_cable and not variant.radio.startswith("hf-lab-"):
+            return False
+        if not self.is_possible():
             return False
         return (variant.is_bridged or not self.needs_bridge) and (variant.is_recorded or not self.needs_recorder)
 

@@ -71,14 +71,14 @@ class Federation:
     """Two sites that talk to each other. Everything lives in `directory` and ends with `stop`.
 
     Between the bridges stands a `Relay`, by which checks cut the link; without `relay` they are joined directly. Where the
-    variant names a radio link, its nodes stand there instead. What measures, as a `Relay` or a `Tap` does, is left out without
-    `relay`.
+    variant names a radio link, its nodes stand there instead, and with `captures` write down what passes. What measures, as
+    a `Relay` or a `Tap` does, is left out without `relay`.
     """
 
     def __init__(self, variant: Variant, directory: Path, bridge: Path | None, verbose: bool = False,
                  relay: bool = True, prefix: str | None = None, dialect: str | None = None,
                  site_lines: list[str] | None = None, server_lines: list[str] | None = None,
-                 resends: bool = True):
+                 resends: bool = True, captures: bool = False):
         self.variant, self.directory, self.verbose = variant, directory, verbose
         if (variant.is_bridged or variant.is_recorded) and bridge is None:
             raise LabError(f"{variant.name} needs the bridge's executable")
@@ -102,7 +102,7 @@ class Federation:
         self.recorder: Recorder | None = None
         self._executable, self._has_relay = bridge, relay and not variant.radio
         self._dialect, self._site_lines, self._server_lines = dialect, site_lines or [], server_lines or []
-        self._resends = resends
+        self._resends, self._captures = resends, captures
 
     # Life
 
@@ -227,7 +227,7 @@ class Federation:
         nodes = [self.block[21], self.block[22]]
         if self.variant.radio:
             self.radio = Radio(self._executable.with_name("skywave-sim"), self.variant.radio, self.variant.speed, nodes,
-                               self.directory / "radio")
+                               self.directory / "radio", captures=self._captures)
         for site, far in [(self.left, self.right), (self.right, self.left)]:
             setup = SiteBridge(
                 name=site.name, domains=site.domains, rooms=[site.room_domain], server=site.server_as_dialled,

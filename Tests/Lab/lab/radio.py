@@ -1,5 +1,6 @@
 """Two STANAG 5066 nodes and the radio between them: `skywave-sim node`, in a multiple of real time."""
 
+import asyncio
 import re
 import signal
 import time
@@ -54,17 +55,21 @@ class Radio:
     """Both nodes: one process, so that killing it takes both of them and all that is in them."""
 
     def __init__(self, executable: Path, link: str, speed: float, places: list[str], directory: Path,
-                 seed: int | None = None):
+                 seed: int | None = None, captures: bool = False):
         self.link, self.speed, self.places = link, speed, places
         directory.mkdir(parents=True, exist_ok=True)
         if not executable.exists():
             raise LabError(f"{executable} is not built; `swift build --product skywave-sim` does it")
         # By its path: names are looked for from the working directory.
         file = Path(__file__).resolve().parents[3] / "sim" / "links" / f"{link}.toml"
-        command = [str(executable), "node", "--link", str(file), "--speed", str(speed),
-                   "--addresses", ",".join(ADDRESSES), "--listen", ",".join(f"{place}:{PORT}" for place in places)]
+        self._nodes = [str(executable), "node", "--link", str(file)]
+        command = self._nodes + ["--speed", str(speed), "--addresses", ",".join(ADDRESSES),
+                                 "--listen", ",".join(f"{place}:{PORT}" for place in places)]
+        command += ["--seed", str(seed)] if seed is not None else []
+        self.capture = directory / "radio.pcapng"  # with `captures`, of the last run, once it has ended
+        command += ["--pcap", str(self.capture)] if captures else []
         self._cut_at = 0.0
-        self.daemon = Daemon("nodes", command + (["--seed", str(seed)] if seed is not None else []), directory)
+        self.daemon = Daemon("nodes", command, directory)
 
     async def start(self):
         self.daemon.start()
@@ -76,6 +81,22 @@ class Radio:
 
     async def stop(self):
         await self.daemon.stop()
+
+    async def selftest(self) -> Path:
+        """The capture of two further nodes on such a link, whose built-in clients exchange sample traffic."""
+        capture = self.capture.with_name("selftest.pcapng")
+        process = await asyncio.create_subprocess_exec(
+            *self._nodes, "--selftest", "--ports", "0,0", "--pcap", str(capture), stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT)
+        try:
+            output, _ = await process.communicate()
+        except BaseException:
+            process.kill()
+            await process.wait()
+            raise
+        if process.returncode != 0:
+            raise LabError(f"the self-test of the nodes ended with {process.returncode}:\n{output.decode()[-2000:]}")
+        return capture
 
     def kill(self):
         """As by a loss of power at both nodes."""
