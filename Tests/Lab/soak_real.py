@@ -179,7 +179,7 @@ class Soak:
                 await user.come_online()
             await self.rooms_agree(REST_LIMIT)
             for number in range(self.rounds):
-                if deadline and time.monotonic() > deadline:
+                if number and deadline and time.monotonic() > deadline:
                     print(f"{self.mode}: no time for more than {number} of {self.rounds} rounds", flush=True)
                     break
                 await self.round(number)
@@ -417,11 +417,16 @@ async def run(options) -> int:
     modes = options.mode or list(MODES)
     started = time.monotonic()
     total = Verdict()
+    asked, undone = 0, []
     for place, mode in enumerate(modes):
-        rounds = options.rounds // len(modes) + (place < options.rounds % len(modes))
+        rounds = max(1, options.rounds // len(modes) + (place < options.rounds % len(modes)))
         deadline = started + options.limit * (place + 1) / len(modes) if options.limit else None
         soak = Soak(options, mode, rounds)
-        total += await soak.run(deadline)
+        verdict = await soak.run(deadline)
+        total += verdict
+        asked += rounds
+        if missing := rounds - verdict.counts["rounds"]:
+            undone.append(f"{missing} of {mode}")
         if not total.faults and not options.keep_files:
             shutil.rmtree(soak.federation.directory, ignore_errors=True)
     counts = total.counts
@@ -431,8 +436,9 @@ async def run(options) -> int:
         print("\n".join(total.faults[:40]))
         print(f"again: make soak-real SEED={options.seed} ROUNDS={options.rounds}"
               + (f" MODE={modes[0]}" if len(modes) == 1 else ""))
-    print(f"soak-real: {'FAILED' if total.faults else 'passed'}: {counts['rounds']} rounds, seed {options.seed}, "
-          f"{time.monotonic() - started:.0f} s; {counts['sent']} messages, {counts['delivered']} delivered; "
+    print(f"soak-real: {'FAILED' if total.faults else 'passed'}: {counts['rounds']} rounds"
+          + (f" of {asked}, not done {', '.join(undone)}" if undone else "")
+          + f", seed {options.seed}, {time.monotonic() - started:.0f} s; {counts['sent']} messages, {counts['delivered']} delivered; "
           f"{counts['room messages']} in rooms, heard {counts['heard in rooms']} times; "
           + ", ".join(f"{counts[name]} {name}" for name in charged) + "; not the bridges': "
           + ", ".join(f"{counts[name]} {name}" for name in others))
@@ -442,11 +448,11 @@ async def run(options) -> int:
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--bridge", required=True, help="the skywave executable")
-    parser.add_argument("--rounds", type=int, default=100)
+    parser.add_argument("--rounds", type=int, default=100, help="of all modes together; at least one of each")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--mode", action="append", choices=list(MODES), help="XEP-0198 between server and bridge")
     parser.add_argument("--dialect", choices=["skywave", "xep"], default="skywave")
-    parser.add_argument("--limit", type=float, help="begin no round after so many seconds")
+    parser.add_argument("--limit", type=float, help="begin no round after so many seconds, but for the first of each mode")
     parser.add_argument("--keep-files", action="store_true")
     parser.add_argument("--verbose", action="store_true")
     options = parser.parse_args()
