@@ -1,3 +1,4 @@
+import DequeModule
 import NIOCore
 import Outbox
 import XMPP
@@ -35,6 +36,7 @@ extension LinkSession {
             if opening.session == peerSession {
                 if opening.process == receiving.process {
                     named(by: opening)
+                    if isFirstBlockLost(opening) { outgoing[0].unacknowledged[0].isMissing = true }
                     // It reads another epoch instead, by mistake: this is how it can be told.
                     if opening.peerEpoch != 0, opening.peerEpoch != sending.epoch, outgoing[0].acknowledged > 0, mayBeginAgain() {
                         beginSession()
@@ -157,6 +159,24 @@ extension LinkSession {
         }
         if isAboutUs, !opening.readsPeerSession, opening.peerSession >= sending.session { return true }
         return outgoing[0].acknowledged > 0
+    }
+
+    /// Whether our first block came to where nobody was yet, so that it goes again without waiting: the other side has heard of this
+    /// session, and says a second time that it does not read it.
+    private func isFirstBlockLost(_ opening: SessionOpening) -> Bool {
+        guard isFirstBlockBrought, !opening.readsPeerSession, configuration.repeatAfter != nil, outgoing[0].acknowledged == 0,
+            let first = outgoing[0].unacknowledged.first
+        else { return false }
+        return first.isTaken && !first.isRepeated
+    }
+
+    /// A block came of a session whose first one did not. Its sender is told, once, that it is not read.
+    mutating func unknownSessionReceived(now: NIODeadline) {
+        guard configuration.firstRepeatAfter != nil, opening != nil, peerSession == 0, unreadableSession == nil, !hasAskedForOpening
+        else { return }
+        hasAskedForOpening = true
+        isRenewalDue = true
+        owe(by: now + configuration.acknowledgementDelay)
     }
 
     /// What the other side has of us, by number.

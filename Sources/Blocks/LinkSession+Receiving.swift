@@ -26,6 +26,7 @@ extension LinkSession {
             if peerSession == 0, let unreadableSession, header.session == UInt8(truncatingIfNeeded: unreadableSession) & 0x0F {
                 pendingRefusal = .unknownHistory(session: unreadableSession)
             }
+            unknownSessionReceived(now: now)
             return
         }
         heard(header, now: now)
@@ -81,7 +82,7 @@ extension LinkSession {
         }
     }
 
-    private mutating func owe(by deadline: NIODeadline) {
+    mutating func owe(by deadline: NIODeadline) {
         acknowledgementDeadline = min(acknowledgementDeadline ?? deadline, deadline)
     }
 

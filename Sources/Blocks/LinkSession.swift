@@ -71,6 +71,8 @@ package struct LinkSession: ~Copyable {
     var peerSession: UInt64 = 0
     /// The highest session of ours that an opening of ``peerSession`` named, with its epoch; 0 for none.
     var namedByPeer: (epoch: UInt64, session: UInt64) = (0, 0)
+    /// The other side was told on this connection that its opening did not come.
+    var hasAskedForOpening = false
     /// A session of the other side that was refused in the middle.
     var unreadableSession: UInt64?
     var incoming = [IncomingLane(), IncomingLane()]
@@ -126,6 +128,7 @@ package struct LinkSession: ~Copyable {
         isConnected = true
         peerSession = 0
         unreadableSession = nil
+        hasAskedForOpening = false
         pendingRefusal = nil
         beginnings = 0
         heardAt = nil

@@ -367,6 +367,8 @@ extension PeerStateMachine {
         for entry in done where entry.isRecorded { journal.remove(.outbox, id: entry.id) }
         if let rows { journal.add(.removeThrough(lane.numbers, id: rows)) }
         acknowledgedCount &+= UInt64(done.count)
+        // Whatever it was, it is over.
+        lastFailure = nil
         noteSent()
     }
 

@@ -37,6 +37,9 @@ package struct SubnetworkPeerConfiguration: Equatable, Sendable {
     /// destination (``SISClientConfiguration/bytesPerDestination``), which is the most in any case.
     package var bytesInNode: Int?
 
+    /// U_PDUs of one peer that may be inside the node.
+    package static let unitsInNode = 256
+
     package init(
         name: String, node: NodeAddress, sap: SAP, application: RCOPApplication, framing: RCOPFraming,
         repetition: RCOPSenderConfiguration.Repetition, services: [UnitService]

@@ -8,6 +8,8 @@ package enum SubnetworkImpediment: Equatable, Sendable, CustomStringConvertible 
     case flowOff(TimeAmount)
     /// The node could not reach the peer, and is asked again after so long.
     case notAnswering(TimeAmount)
+    /// The node has U_PDUs for the peer and has said of none what became of it, for so long.
+    case unanswered(TimeAmount)
     /// The node refuses what is for the peer for another reason, and is asked again after so long.
     case refused(UnidataRejectedReason, TimeAmount)
     /// All that the peer sends is of another RCOP application than the one agreed.
@@ -17,6 +19,8 @@ package enum SubnetworkImpediment: Equatable, Sendable, CustomStringConvertible 
 
     /// S_DATA_FLOW_OFF is no wonder before.
     static let usualFlowOff = TimeAmount.minutes(5)
+    /// At 75 bit/s a node may be silent for so long, and no longer.
+    static let usualSilence = TimeAmount.minutes(30)
 
     /// A sentence for an operator.
     package var description: String {
@@ -25,6 +29,9 @@ package enum SubnetworkImpediment: Equatable, Sendable, CustomStringConvertible 
         case .flowOff(let duration):
             "The node has taken nothing for \(Self.text(duration)) (S_DATA_FLOW_OFF); see what its queue waits for."
         case .notAnswering(let wait): "The peer's node or client does not answer; it is called again in \(Self.text(wait))."
+        case .unanswered(let duration):
+            "The node has said nothing for \(Self.text(duration)) of what it has for the peer: see whether it transmits, and whether "
+                + "it confirms with the first bytes of the U_PDU (STANAG 5066 §A.2.1.7)."
         case .refused(let reason, let wait):
             "The node refuses what is for the peer (\(reason)); it is asked again in \(Self.text(wait))."
         case .notReserved(let reason): "The node does not keep the link up (reserve-link): \(reason). It is asked every minute."
@@ -52,6 +59,7 @@ extension SubnetworkStateMachine {
             default: return .refused(reason, until - now)
             }
         }
+        if let silence = silence(peer, now: now), silence >= SubnetworkImpediment.usualSilence { return .unanswered(silence) }
         let counters = receiverCounters(peer)
         if counters.units == 0, let other = counters.lastForeignApplication {
             return .application(other, agreed: application(peer))

@@ -35,7 +35,9 @@ extension SubnetworkStateMachine {
     }
 
     /// One U_PDU more may go over the window, so that its size does not matter.
-    func hasRoom(_ peer: Peer) -> Bool { peer.inNode == 0 || peer.bytesInNode < peer.window.bytes }
+    func hasRoom(_ peer: Peer) -> Bool {
+        peer.inNode == 0 || peer.bytesInNode < peer.window.bytes && peer.inNode < SubnetworkPeerConfiguration.unitsInNode
+    }
 
     /// What is less urgent may fill the window, and does so for minutes on a slow link.
     private func hasUrgentRoom(_ peer: Peer) -> Bool { hasRoom(peer) || peer.urgentBytesInNode < urgentReserve }
@@ -49,6 +51,7 @@ extension SubnetworkStateMachine {
         nextID += 1
         let bytes = uPDU.bytes.readableBytes
         let isUrgent = peer.configuration.urgentPriority.map { uPDU.priority >= $0 } ?? false
+        if peer.inNode == 0 { peer.answeredAt = now }
         inside[id] = Inside(peer: number, ticket: uPDU.ticket, bytes: bytes, isUrgent: isUrgent, since: now)
         peer.inNode += 1
         peer.bytesInNode += bytes

@@ -24,6 +24,8 @@ package struct SubnetworkStateMachine: ~Copyable {
         /// U_PDUs inside the node, and their bytes.
         var inNode = 0
         var bytesInNode = 0
+        /// When the node last said what became of one, or was given the first after it had none.
+        var answeredAt: NIODeadline?
         /// Of them, what is urgent.
         var urgentBytesInNode = 0
         var window = NodeWindow(minimum: 1, maximum: 1)
@@ -101,6 +103,11 @@ package struct SubnetworkStateMachine: ~Copyable {
     func hold(_ peer: Int) -> (until: NIODeadline, reason: UnidataRejectedReason)? {
         guard let until = peers[peer].sender.nextDeadline, let reason = peers[peer].sender.holdReason else { return nil }
         return (until, reason)
+    }
+    /// For how long the node has said nothing of what it has of a peer.
+    func silence(_ peer: Int, now: NIODeadline) -> TimeAmount? {
+        guard peers[peer].inNode > 0, let answeredAt = peers[peer].answeredAt else { return nil }
+        return now - answeredAt
     }
     /// What became of the link that the node is to keep up; nil where it was not asked, or has not answered.
     func reservation(_ peer: Int) -> SISReservationState? { peer == reservingPeer ? reservation : nil }
@@ -305,6 +312,7 @@ package struct SubnetworkStateMachine: ~Copyable {
         let peer = peers[number]
         let wasFull = !hasRoom(peer)
         peer.inNode -= 1
+        peer.answeredAt = now
         peer.bytesInNode -= unit.bytes
         if unit.isUrgent { peer.urgentBytesInNode -= unit.bytes }
         switch end {

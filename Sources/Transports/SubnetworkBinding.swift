@@ -101,8 +101,12 @@ package final class SubnetworkBinding {
                 "data from a node that no peer has",
                 metadata: ["node": "\(socket.node)", "source": "\(address)", "sap": "\(sap)"])
         case .reservationChanged(let peer, let state): reservationChanged(state, of: peer)
-        case .up(let peer, let mtu): links[peer]?.cameUp(mtu: mtu)
-        case .down(let peer, let reason): links[peer]?.wentDown("\(reason)")
+        case .up(let peer, let mtu):
+            lastError = nil
+            links[peer]?.cameUp(mtu: mtu)
+        case .down(let peer, let reason):
+            if case .node(let trouble) = reason, trouble != .stopped { lastError = "\(socket.node): \(trouble)" }
+            links[peer]?.wentDown("\(reason)")
         case .ready(let peer, let isIdle): links[peer]?.ready(isIdle: isIdle)
         case .readyForUrgent(let peer): links[peer]?.readyForUrgent()
         case .idle(let peer): links[peer]?.idle()

@@ -228,6 +228,44 @@ import Testing
         #expect(inside.reduce(0) { $0 + $1.uPDU.readableBytes } > 15_000, "the other one's is not smaller for it")
     }
 
+    @Test func `a node that never says what became of anything is told of`() {
+        let subnetwork = TestSubnetwork.bound()
+        subnetwork.offer(10, token: 1)
+        subnetwork.advance(by: .minutes(29))
+        #expect(subnetwork.impediment() == nil)
+        subnetwork.confirm()
+        subnetwork.offer(10, token: 2)
+        subnetwork.advance(by: .minutes(29))
+        #expect(subnetwork.impediment() == nil)
+        subnetwork.advance(by: .minutes(2))
+        #expect(subnetwork.impediment() == .unanswered(.minutes(31)))
+        subnetwork.confirm()
+        #expect(subnetwork.impediment() == nil)
+    }
+
+    @Test func `silent peers leave room for the others`() {
+        let subnetwork = TestSubnetwork.bound([TestSubnetwork.peer(0), TestSubnetwork.peer(1)], mtu: 100) {
+            $0.bytesInNode = 1 << 20
+            $0.bytesPerDestination = 1 << 19
+            $0.unitsInNode = 512
+        }
+        var token: UInt64 = 1
+        func fill() {
+            while subnetwork.mayOffer[0] {
+                subnetwork.offer(460, token: token)
+                token += 1
+            }
+        }
+        for _ in 0..<600 {
+            fill()
+            subnetwork.confirm()
+        }
+        fill()
+        #expect(subnetwork.inNode.count == 256)
+        subnetwork.offer(20, token: 1, peer: 1)
+        #expect(subnetwork.inNode.last?.destination == TestSubnetwork.nodes[1])
+    }
+
     @Test func `an operator is told once that the node keeps no link up`() {
         var peer = TestSubnetwork.peer()
         peer.reservesLink = true

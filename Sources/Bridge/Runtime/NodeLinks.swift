@@ -35,6 +35,8 @@ struct NodeLinks {
             client.keepAliveInterval = first.keepAlive
             client.bytesPerDestination = group.map(\.node.bytesInNode).max() ?? client.bytesPerDestination
             client.bytesInNode = group.map(\.node.bytesInNode).reduce(0, +)
+            // So that those who do not answer leave room for the others.
+            client.unitsInNode = SubnetworkPeerConfiguration.unitsInNode * group.count
             let binding = SubnetworkBinding(
                 SISSocket.Node(host: bind.node.host, port: bind.node.port), client: client,
                 peers: group.map { Self.subnetworkPeer($0.peer, $0.node) }, eventLoop: eventLoop,
