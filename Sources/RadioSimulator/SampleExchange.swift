@@ -33,6 +33,8 @@ package final class SampleExchange {
 
     private final class Party {
         weak var client: (any SampleClient)?
+        /// The node has this client.
+        var isBound = false
         var waiting: [UInt32] = []
         var inNode: [SISUnitID: UInt32] = [:]
         var offered: [UInt32: NIODeadline] = [:]
@@ -94,6 +96,9 @@ package final class SampleExchange {
 
     package func clientActed(_ side: HFNodeSide, _ action: SISClientAction, now: NIODeadline) {
         switch action {
+        case .bound:
+            parties[side.rawValue].isBound = true
+            for side in HFNodeSide.allCases { fill(side, now: now) }
         case .creditAvailable: fill(side, now: now)
         case .deliver(let indication): arrived(side, indication, now: now)
         case .ended(let id, let end): ended(side, id, end)
@@ -102,6 +107,8 @@ package final class SampleExchange {
     }
 
     private func fill(_ side: HFNodeSide, now: NIODeadline) {
+        // A node confirms what comes while it has no client.
+        guard parties.allSatisfy(\.isBound) else { return }
         let party = parties[side.rawValue]
         let destination = addresses[side.other.rawValue]
         while let number = party.waiting.first, let client = party.client {

@@ -8,7 +8,7 @@ import Testing
 @testable import Admin
 
 /// The endpoint on a TCP address.
-@Suite(.timeLimit(.minutes(1))) struct AdminNetworkTests {
+@Suite(.timeLimit(.minutes(5))) struct AdminNetworkTests {
     private let group = MultiThreadedEventLoopGroup.singleton
     private static let secret = "0123456789abcdef0123456789abcdef"
 

@@ -7,7 +7,7 @@ import Testing
 
 @testable import Admin
 
-@Suite(.timeLimit(.minutes(1)))
+@Suite(.timeLimit(.minutes(5)))
 struct AdminServiceTests {
     private let group = MultiThreadedEventLoopGroup.singleton
 

@@ -6,7 +6,7 @@ import Testing
 /// What is said about a wrong file: all at once, each with its line.
 @Suite("Problems of a configuration")
 struct ConfigurationProblemTests {
-    @Test("All problems of a file are reported at once, each with its place", .timeLimit(.minutes(1)))
+    @Test("All problems of a file are reported at once, each with its place", .timeLimit(.minutes(5)))
     func everythingAtOnce() throws {
         let text = """
             [site]

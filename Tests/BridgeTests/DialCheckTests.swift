@@ -251,7 +251,7 @@ private final class StubbornNameServer: ChannelInboundHandler {
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {
         let envelope = unwrapInboundIn(data)
         questions += 1
-        guard questions == 2 else { return }
+        guard questions >= 2 else { return }
         let query = Array(envelope.data.readableBytesView)
         for (id, last) in [(UInt8(query[1] ^ 1), UInt8(66)), (query[1], 7)] {
             // The question without its EDNS record (11 bytes), then one A record.

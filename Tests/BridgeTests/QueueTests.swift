@@ -8,7 +8,7 @@ import XMPP
 @testable import BridgeCore
 
 /// `skywave queue`, from a running bridge and from the journal of a stopped one.
-@Suite(.timeLimit(.minutes(1))) struct QueueTests {
+@Suite(.timeLimit(.minutes(5))) struct QueueTests {
     @Test func `what waits is listed and shown, and a cancelled stanza comes back to its sender`() async throws {
         try await LonelySite.with { site, server, configuration in
             for number in 0..<3 {

@@ -7,7 +7,7 @@ import Testing
 import Transports
 import XMPP
 
-@Suite("Reloading the configuration", .timeLimit(.minutes(1)))
+@Suite("Reloading the configuration", .timeLimit(.minutes(5)))
 struct ReloadTests {
     private static func logger(_ lines: LoggingTests.Lines) -> Logger {
         Logger(label: "test") { StderrLogHandler(label: $0, level: .info, format: .text, sink: lines.sink) }

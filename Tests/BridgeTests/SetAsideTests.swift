@@ -9,7 +9,7 @@ import XMPP
 @testable import BridgeCore
 
 /// `skywave queue aside`, from a running bridge and from the journal of a stopped one.
-@Suite(.timeLimit(.minutes(1))) struct SetAsideTests {
+@Suite(.timeLimit(.minutes(5))) struct SetAsideTests {
     /// A stanza over a limit of an earlier version, say: it can be read after all.
     private static let whole =
         "<message to='romeo@alpha.example' from='juliet@bravo.example/b' type='chat' id='m1'>"

@@ -13,7 +13,7 @@ private func expectPassed(_ check: String, _ variant: Variant) async throws {
 }
 
 /// People at two sites with real servers and real clients: what they can do with each other.
-@Suite(.enabled(if: Laboratory.isInstalled, "`make setup` installs the servers"), .timeLimit(.minutes(10)))
+@Suite(.enabled(if: Laboratory.isInstalled, "`make setup` installs the servers"), .timeLimit(.minutes(20)))
 struct ConversationTests {
     @Test(arguments: Variant.all)
     func `A hundred messages each way arrive once, unchanged and in order`(_ variant: Variant) async throws {
@@ -57,7 +57,7 @@ struct ConversationTests {
 }
 
 /// The same people while something between them breaks and comes back.
-@Suite(.enabled(if: Laboratory.isInstalled, "`make setup` installs the servers"), .timeLimit(.minutes(10)))
+@Suite(.enabled(if: Laboratory.isInstalled, "`make setup` installs the servers"), .timeLimit(.minutes(20)))
 struct FaultTests {
     @Test(arguments: Variant.bridged)
     func `After a restart of the right server no message is missing or doubled`(_ variant: Variant) async throws {
@@ -111,7 +111,7 @@ struct FaultTests {
 }
 
 /// The operator's tool between two servers.
-@Suite(.enabled(if: Laboratory.isInstalled, "`make setup` installs the servers"), .timeLimit(.minutes(10)))
+@Suite(.enabled(if: Laboratory.isInstalled, "`make setup` installs the servers"), .timeLimit(.minutes(20)))
 struct RecordingTests {
     @Test(arguments: [Variant.recorded])
     func `What two servers say to each other is recorded word for word`(_ variant: Variant) async throws {
@@ -120,7 +120,7 @@ struct RecordingTests {
 }
 
 /// What people at two sites notice of a link for which the profile `hf` is in force.
-@Suite(.enabled(if: Laboratory.isInstalled, "`make setup` installs the servers"), .timeLimit(.minutes(10)))
+@Suite(.enabled(if: Laboratory.isInstalled, "`make setup` installs the servers"), .timeLimit(.minutes(20)))
 struct NarrowLinkTests {
     @Test(arguments: [Variant.narrow])
     func `Every request has one answer, its result or the documented error`(_ variant: Variant) async throws {
@@ -169,7 +169,7 @@ struct NarrowLinkTests {
 }
 
 /// What people at two sites notice when only a radio joins them.
-@Suite(.enabled(if: Laboratory.isInstalled, "`make setup` installs the servers"), .timeLimit(.minutes(10)))
+@Suite(.enabled(if: Laboratory.isInstalled, "`make setup` installs the servers"), .timeLimit(.minutes(20)))
 struct RadioLinkTests {
     @Test(arguments: Variant.peopleOverRadio)
     func `Two talk in turn and at once, and all arrives in order`(_ variant: Variant) async throws {

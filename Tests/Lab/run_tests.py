@@ -17,8 +17,8 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 LOGS = ROOT / ".lab" / "logs"
-UNIT_LIMIT = 15 * 60
-INTEGRATION_LIMIT = 12 * 60
+UNIT_LIMIT = 20 * 60
+INTEGRATION_LIMIT = 22 * 60
 SIMULATION_LIMIT = 10 * 60
 SIMULATION_SEEDS = 2000
 BUILD_LIMIT = 25 * 60
@@ -217,7 +217,7 @@ def main() -> int:
         print("\n".join(log.read_text(errors="replace").splitlines()[-40:]))
     else:
         # What waits for sockets has time limits, and would share two processors with hundreds of tests that only compute.
-        sockets = "^(Bridge|Transports|TLS|TrafficTap|Admin)Tests\\."
+        sockets = "^(Bridge|Transports|TLS|TrafficTap|Admin|HFNodeServer)Tests\\."
         phases = [("unit tests", "unit", ["--skip", f"^IntegrationTests\\.|{sockets}"], UNIT_LIMIT, False),
                   ("sockets", "sockets", ["--filter", sockets], UNIT_LIMIT, False),
                   ("integration tests", "integration", ["--filter", "^IntegrationTests\\."], INTEGRATION_LIMIT, True)]

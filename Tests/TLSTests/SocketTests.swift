@@ -107,7 +107,7 @@ final class StartTLSResponder: ChannelInboundHandler, RemovableChannelHandler {
     }
 }
 
-@Suite("TLS on real sockets", .timeLimit(.minutes(1)))
+@Suite("TLS on real sockets", .timeLimit(.minutes(5)))
 struct SocketTests {
     let authority: TestAuthority
 
@@ -417,7 +417,7 @@ struct SocketTests {
             try await eventually("the first line") { log.now.text == "before\n" }
             // A line "R" makes s_client ask for a new handshake.
             try client.type("R\n")
-            try await eventually("the refusal") { client.output.contains("no renegotiation") || !client.isRunning }
+            try await eventually("the refusal") { client.output.contains("no renegotiation") }
             #expect(client.output.contains("RENEGOTIATING"))
             #expect(client.output.contains("no renegotiation"))
             #expect(log.now.established.count == 1)

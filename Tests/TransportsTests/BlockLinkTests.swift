@@ -8,7 +8,7 @@ import XMPP
 @testable import Transports
 
 /// Links in dialect `skywave` on real sockets.
-@Suite(.timeLimit(.minutes(1))) struct BlockLinkTests {
+@Suite(.timeLimit(.minutes(5))) struct BlockLinkTests {
     private let loop: any EventLoop = MultiThreadedEventLoopGroup.singleton.next()
     private let addresses = TestAddresses()
 

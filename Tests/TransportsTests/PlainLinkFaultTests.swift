@@ -9,7 +9,7 @@ import XMPP
 @testable import Transports
 
 /// Links without TLS, on real sockets, when something breaks or somebody misbehaves.
-@Suite(.timeLimit(.minutes(1))) struct PlainLinkFaultTests: PlainLinkSuite {
+@Suite(.timeLimit(.minutes(5))) struct PlainLinkFaultTests: PlainLinkSuite {
     let loop: any EventLoop = MultiThreadedEventLoopGroup.singleton.next()
     let addresses = TestAddresses()
 
@@ -103,11 +103,11 @@ import XMPP
             loop.execute { server.value.append(peer) }
         }
         let port = first.localAddress?.port ?? 0
-        let link = try await TestLink.make(
-            configuration(
-                "shore", remote: .init(host: addresses[1], port: port), from: addresses[2], sources: .only(addresses[1])
-            ),
-            on: loop)
+        var settings = configuration(
+            "shore", remote: .init(host: addresses[1], port: port), from: addresses[2], sources: .only(addresses[1]))
+        // However long the steps of this test take.
+        settings.policy.refusalWindow = .minutes(10)
+        let link = try await TestLink.make(settings, on: loop)
         try await link.start()
         try await link.send(["one"])
         func peers() async throws -> [RawPeer] { try await loop.submit { server.value }.get() }

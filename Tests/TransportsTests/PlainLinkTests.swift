@@ -9,7 +9,7 @@ import XMPP
 @testable import Transports
 
 /// Links without TLS, on real sockets, when all goes well.
-@Suite(.timeLimit(.minutes(1))) struct PlainLinkTests: PlainLinkSuite {
+@Suite(.timeLimit(.minutes(5))) struct PlainLinkTests: PlainLinkSuite {
     let loop: any EventLoop = MultiThreadedEventLoopGroup.singleton.next()
     let addresses = TestAddresses()
 

@@ -10,7 +10,7 @@ import XMPP
 @testable import Transports
 
 /// Links over TLS with certificates at both ends, on real sockets.
-@Suite(.timeLimit(.minutes(1))) struct TLSLinkTests {
+@Suite(.timeLimit(.minutes(5))) struct TLSLinkTests {
     private let loop = MultiThreadedEventLoopGroup.singleton.next()
     private let addresses = TestAddresses()
 

@@ -7,7 +7,7 @@ for, they wait for in real time.
 import asyncio
 import time
 
-from .checks import CHECKS, DISCO, Check, Room, befriend, expect, expect_equal
+from .checks import CHECKS, DISCO, Check, CheckFailed, Room, befriend, expect, expect_equal
 from .client import Client
 from .dissection import CONFIRM, INDICATION, REJECTED, REQUEST, dissect, is_installed
 from .federation import Federation, Site
@@ -49,13 +49,14 @@ async def converse(federation: Federation, one: Client, other: Client, texts: li
     return took
 
 
-async def arrived(receiver: Client, sender: Client, texts: list[str], may_double: bool = False):
+async def arrived(receiver: Client, sender: Client, texts: list[str], may_double: bool = False, in_order: bool = True):
     """Waits until these texts have come; all once and in order, or with `may_double` in order at first."""
     await receiver.until(f"{len(texts)} messages from {sender.bare}", lambda: set(texts) <= set(bodies(receiver, sender)),
                          2 * PATIENCE)
     await asyncio.sleep(0.5)  # a duplicate would come right behind
     got = [body for body in bodies(receiver, sender) if body in set(texts)]
-    expect_equal(list(dict.fromkeys(got)) if may_double else got, texts, f"what came from {sender.bare}")
+    got = list(dict.fromkeys(got)) if may_double else got
+    expect_equal(got if in_order else sorted(got), texts if in_order else sorted(texts), f"what came from {sender.bare}")
     expect_equal([m.condition for m in sender.messages if m.type == "error"], [], f"errors for {sender.bare}")
 
 
@@ -261,7 +262,8 @@ async def loss_of_the_nodes(federation: Federation):
         await asyncio.sleep(1)
         await federation.radio.start()
         for sender, receiver in ((romeo, juliet), (juliet, romeo)):
-            await arrived(receiver, sender, said[sender], may_double(federation))
+            # In dialect xep what one node rejects alone, while the other has no client yet, goes again behind the rest.
+            await arrived(receiver, sender, said[sender], may_double(federation), in_order=not may_double(federation))
         await converse(federation, romeo, juliet, ["after the loss"])
 
 
@@ -298,9 +300,11 @@ async def operator_tools(federation: Federation):
             stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT)
         try:
             output, _ = await asyncio.wait_for(process.communicate(), limit)
-        except BaseException:
+        except BaseException as error:
             process.kill()
             await process.wait()
+            if isinstance(error, TimeoutError):
+                raise CheckFailed(f"skywave sis {' '.join(arguments)} did not end within {limit:.0f} s") from error
             raise
         return process.returncode, output.decode()
 
@@ -313,11 +317,12 @@ async def operator_tools(federation: Federation):
     expect(status != 0 and said.strip(), f"sis ping where no node is ended with {status}: {said}")
 
     text = "Grüße ⚓"
+    before = federation.radio.daemon.log.stat().st_size
     listener = asyncio.create_task(sis("listen", "--node", right, "--sap", "3", "--count", "2"))
     try:
         # The far client has to be there for its confirmation.
         deadline = time.monotonic() + PATIENCE
-        while "binds a client to SAP 3" not in federation.radio.daemon.tail(400).split("node 2", 1)[-1]:
+        while b"node 2 binds a client to SAP 3" not in federation.radio.daemon.log.read_bytes()[before:]:
             expect(time.monotonic() < deadline and not listener.done(), "sis listen did not bind")
             await asyncio.sleep(0.1)
         status, sent = await sis("send", "--node", left, "--sap", "3", "--to", ADDRESSES[1], "--count", "2", text)
