@@ -45,6 +45,10 @@ package struct LinkStatus: Equatable, Sendable {
     package var stanzasReceived: UInt64 = 0
     /// Stanzas over the limit that were skipped.
     package var oversizeReceived: UInt64 = 0
+    /// Through a node: units that have come and are not taken, since they could be neither recorded nor delivered. In dialect `xep` their
+    /// sender believes them delivered.
+    package var heldUnits = 0
+    package var heldBytes = 0
     /// Through a node: its bind.
     package var bind: NodeBindStatus?
     /// How often stanzas could be sent again after an interruption.

@@ -29,9 +29,13 @@ package final class SubnetworkLinkTransport: LinkTransport {
     private let description: String
     private let binding: SubnetworkBinding
     private let reader: XMPPUnitReader
-    /// What may wait while nobody reads. Beyond it blocks are dropped, which the peer sends again; in `xep`, where the node has confirmed
-    /// to the sender what it gave us, the bind is given up until half of it is read.
+    /// What may wait while nobody reads. Beyond it blocks are dropped, which the peer sends again.
     private let heldBytes: Int
+    /// `xep`: the same of what the node has confirmed to the sender. When there is more, or it has waited for ``holdTime``, the bind is
+    /// given up, so that the sender keeps what he has: here it would be lost with the process. Read it is bound again.
+    private let confirmedBytes: Int
+    /// Turns of a radio take longer, and a disk that is full for a moment must not end a bind.
+    package static let holdTime = TimeAmount.seconds(30)
     private let classify: (Stanza) -> Service
 
     private var events: Deque<LinkEvent> = []
@@ -40,6 +44,7 @@ package final class SubnetworkLinkTransport: LinkTransport {
     private var isPaused = false
     private var held: Deque<ByteBuffer> = []
     private var heldCount = 0
+    private var holdTimer: Scheduled<Void>?
     /// The bind was given up for it.
     private var isReceivingStopped = false
     private var isUp = false
@@ -62,7 +67,8 @@ package final class SubnetworkLinkTransport: LinkTransport {
     ///   - classify: how a stanza crosses, in dialect `xep`.
     package init(
         name: String, peer: Int, dialect: LinkDialect, description: String, binding: SubnetworkBinding,
-        limits: XMLLimits = .link, heldBytes: Int = 32 << 20, classify: @escaping (Stanza) -> Service = { _ in .normal }
+        limits: XMLLimits = .link, heldBytes: Int = 32 << 20, confirmedBytes: Int = 16 << 10,
+        classify: @escaping (Stanza) -> Service = { _ in .normal }
     ) {
         self.name = name
         self.peer = peer
@@ -70,6 +76,7 @@ package final class SubnetworkLinkTransport: LinkTransport {
         self.description = description
         self.binding = binding
         self.heldBytes = heldBytes
+        self.confirmedBytes = confirmedBytes
         self.classify = classify
         reader = XMPPUnitReader(limits: limits)
         counts = LinkStatus(peer: name, state: .stopped, since: .now())
@@ -107,16 +114,20 @@ package final class SubnetworkLinkTransport: LinkTransport {
         scheduleDelivery()
     }
 
-    package func pauseReading() { isPaused = true }
+    package func pauseReading() { isPaused = !isClosed }
 
     package func resumeReading() {
         isPaused = false
-        while !isPaused, let unit = held.popFirst() {
-            heldCount -= unit.readableBytes
-            take(unit)
-        }
-        if isReceivingStopped, heldCount <= heldBytes / 2 { stopReceiving(false) }
+        takeHeld()
+        stopReceiving(false)
         scheduleDelivery()
+    }
+
+    private func takeHeld() {
+        holdTimer?.cancel()
+        holdTimer = nil
+        while let unit = held.popFirst() { take(unit) }
+        heldCount = 0
     }
 
     package func fail(_ error: StreamError) {
@@ -129,6 +140,10 @@ package final class SubnetworkLinkTransport: LinkTransport {
         guard !isClosed else { return binding.eventLoop.makeSucceededVoidFuture() }
         isClosed = true
         setState(.closing)
+        // Its sender believes it delivered, and nobody would take it later.
+        isPaused = false
+        takeHeld()
+        deliver()
         let closed = binding.linkClosed()
         closed.assumeIsolated().whenSuccess { self.setState(.stopped) }
         return closed
@@ -150,6 +165,12 @@ package final class SubnetworkLinkTransport: LinkTransport {
                     bytesSent: counts.bytesSent)
             ]
         }
+        if isReceivingStopped {
+            status.warning =
+                "What came could be neither recorded nor delivered, so the node was left, for the peer to keep what it has; see what is wrong with the journal and the local server."
+        }
+        status.heldUnits = held.count
+        status.heldBytes = heldCount
         status.bind = binding.status(peer: peer)
         status.stanzasUnacknowledged = UInt64(stanzas.underWayCount)
         status.lastError = counts.lastError ?? (isUp ? nil : binding.lastError)
@@ -288,16 +309,21 @@ package final class SubnetworkLinkTransport: LinkTransport {
 
     func received(_ unit: ByteBuffer, followsGap: Bool) {
         counts.bytesReceived += UInt64(unit.readableBytes)
-        guard isPaused || !held.isEmpty else { return take(unit) }
-        let isFull = heldCount + unit.readableBytes > heldBytes
-        if isFull, dialect == .xep { stopReceiving(true) }
-        // What comes before the node hears of it is kept, of a node that hears.
-        guard !isFull || dialect == .xep && heldCount + unit.readableBytes <= 2 * heldBytes else {
+        guard isPaused else { return take(unit) }
+        guard heldCount + unit.readableBytes <= heldBytes else {
             counts.lastError = "the local server took nothing for so long that what the node brought could not be kept"
             return
         }
         heldCount += unit.readableBytes
         held.append(unit)
+        guard dialect == .xep, !isReceivingStopped else { return }
+        // What comes before the node hears of it is kept.
+        if heldCount > confirmedBytes { return stopReceiving(true) }
+        guard holdTimer == nil else { return }
+        holdTimer = binding.eventLoop.assumeIsolated().scheduleTask(in: Self.holdTime) {
+            self.holdTimer = nil
+            if !self.held.isEmpty { self.stopReceiving(true) }
+        }
     }
 
     private func stopReceiving(_ isStopped: Bool) {

@@ -39,13 +39,13 @@ import XMPP
 
         init(
             node: SISSocket.Node, remote: NodeAddress, application: RCOPApplication = .xmpp, on eventLoop: any EventLoop,
-            heldBytes: Int = 32 << 20
+            confirmedBytes: Int = 16 << 10
         ) async throws {
             let recorded = NIOLockedValueBox<[LinkEvent]>([])
             driver = try await eventLoop.submit {
                 let driver = Driver(
                     Link.transport(
-                        node: node, remote: remote, application: application, on: eventLoop, heldBytes: heldBytes))
+                        node: node, remote: remote, application: application, on: eventLoop, confirmedBytes: confirmedBytes))
                 driver.transport.onEvent = { [unowned driver] event in
                     recorded.withLockedValue { $0.append(event) }
                     switch event {
@@ -65,7 +65,7 @@ import XMPP
 
         static func transport(
             node: SISSocket.Node, remote: NodeAddress, application: RCOPApplication = .xmpp, on eventLoop: any EventLoop,
-            heldBytes: Int = 32 << 20
+            confirmedBytes: Int = 16 << 10
         ) -> SubnetworkLinkTransport {
             let client = SISClientConfiguration(
                 bind: BindRequest(sap: .rcop, rank: 0, service: ServiceType(.arq, confirmation: .node)))
@@ -80,7 +80,7 @@ import XMPP
                 ],
                 eventLoop: eventLoop, seed: 3, logger: Logger(label: "test", factory: { _ in SwiftLogNoOpLogHandler() }))
             return SubnetworkLinkTransport(
-                name: "far", peer: 0, dialect: .xep, description: "node", binding: binding, heldBytes: heldBytes)
+                name: "far", peer: 0, dialect: .xep, description: "node", binding: binding, confirmedBytes: confirmedBytes)
         }
 
         func send(_ batch: [Stanza]) async throws {
@@ -139,14 +139,14 @@ import XMPP
         return try await RunningNodes.start(settings)
     }
 
-    private static func links(_ nodes: RunningNodes, heldBytes: Int = 32 << 20) async throws -> [Link] {
+    private static func links(_ nodes: RunningNodes, confirmedBytes: Int = 16 << 10) async throws -> [Link] {
         var links: [Link] = []
         for (place, address) in nodes.addresses.enumerated() {
             links.append(
                 try await Link(
                     node: SISSocket.Node(host: "127.0.0.1", port: try #require(address.port)),
                     remote: RadioNodes.standardAddresses[1 - place], on: MultiThreadedEventLoopGroup.singleton.next(),
-                    heldBytes: heldBytes))
+                    confirmedBytes: confirmedBytes))
         }
         return links
     }
@@ -199,7 +199,7 @@ import XMPP
 
     @Test func `a link that can keep no more leaves its node, and nothing that was confirmed is lost`() async throws {
         let nodes = try await Self.nodes(speed: 200)
-        let links = try await Self.links(nodes, heldBytes: 600)
+        let links = try await Self.links(nodes, confirmedBytes: 600)
         let stanzas = try (0..<30).map(Self.message)
         try await eventually { links.allSatisfy { $0.events.contains(.ready) } }
         try await links[1].pause(true)
@@ -260,5 +260,68 @@ import XMPP
                 .disconnected(unsent: batch, inDoubt: [], reason: "the node ended"), .connected(description: "node"),
             ])
         #expect(transport.status.stanzasUnacknowledged == 0)
+    }
+
+    /// A link that is up, on a loop whose time the test has.
+    private static func heldLink() throws -> (EmbeddedEventLoop, SubnetworkLinkTransport) {
+        let loop = EmbeddedEventLoop()
+        let transport = Link.transport(
+            node: SISSocket.Node(host: "127.0.0.1", port: 1), remote: RadioNodes.standardAddresses[1], on: loop)
+        transport.cameUp(mtu: 2_048)
+        transport.deliver()
+        transport.pauseReading()
+        return (loop, transport)
+    }
+
+    private static func isLeft(_ transport: SubnetworkLinkTransport) -> Bool {
+        transport.status.warning?.contains("the node was left") == true
+    }
+
+    @Test func `what was confirmed and is not recorded is little, or not for long`() throws {
+        let (_, full) = try Self.heldLink()
+        let unit = try Self.message(1).rcopUnit
+        var count = 0
+        while !Self.isLeft(full), count < 1_000 {
+            full.received(unit, followsGap: false)
+            count += 1
+        }
+        #expect(full.status.heldUnits == count && full.status.heldBytes == count * unit.readableBytes)
+        #expect(full.status.heldBytes <= 16 << 10 + unit.readableBytes)
+
+        let (loop, old) = try Self.heldLink()
+        loop.advanceTime(by: .hours(1))
+        #expect(!Self.isLeft(old), "there is nothing to be lost")
+        old.received(unit, followsGap: false)
+        loop.advanceTime(by: SubnetworkLinkTransport.holdTime - .nanoseconds(1))
+        #expect(!Self.isLeft(old))
+        loop.advanceTime(by: .nanoseconds(1))
+        #expect(Self.isLeft(old))
+        old.resumeReading()
+        #expect(!Self.isLeft(old) && old.status.heldUnits == 0)
+        // A short wait leaves nothing behind.
+        old.pauseReading()
+        old.received(unit, followsGap: false)
+        old.resumeReading()
+        loop.advanceTime(by: .hours(1))
+        #expect(!Self.isLeft(old))
+    }
+
+    @Test func `a link that is closed gives out what it held, before anybody hears that it is closed`() throws {
+        let (loop, transport) = try Self.heldLink()
+        var received: [Stanza] = []
+        transport.onEvent = { event in
+            if case .received(let stanza) = event { received.append(stanza) }
+        }
+        let stanzas = try (0..<3).map(Self.message)
+        for stanza in stanzas { transport.received(stanza.rcopUnit, followsGap: false) }
+        let closed = transport.close()
+        #expect(received == stanzas)
+        // Nobody would take it later.
+        transport.pauseReading()
+        transport.received(stanzas[0].rcopUnit, followsGap: false)
+        transport.deliver()
+        #expect(received.count == 4 && transport.status.heldUnits == 0)
+        loop.run()
+        try closed.wait()
     }
 }

@@ -23,17 +23,23 @@ extension SiteRuntime {
     func stop(within patience: TimeAmount) -> EventLoopFuture<Void> {
         guard !isStopping else { return eventLoop.makeSucceededVoidFuture() }
         isStopping = true
-        let promise = eventLoop.makePromise(of: Void.self)
-        stopped = promise
         for listener in listeners { listener.close(promise: nil) }
         var ends = linkListeners.map { $0.close() }
         site.shutdownRequested(now: .now())
         endTurn()
+        // A link that held something back gives it out now, and it becomes durable before the end.
         ends += peers.map { $0.link.close() }
+        let promise = eventLoop.makePromise(of: Void.self)
+        stopped = promise
+        endTurn()
         ends.append(promise.futureResult)
         let finished = eventLoop.makePromise(of: Void.self)
         let deadline = eventLoop.assumeIsolated().scheduleTask(in: patience) {
             let streams = self.site.localSnapshot.streams.map { "\($0.direction.rawValue) \($0.connection) \($0.state)" }
+            if let failure = self.journalFailure {
+                self.logger.error(
+                    "the journal took nothing up to the end: what came last is lost", metadata: ["reason": "\(failure)"])
+            }
             let links = self.peers.filter { $0.link.status.state != .stopped }.map(\.configuration.name)
             self.logger.warning(
                 "not everything could be closed in good order within the time for it",

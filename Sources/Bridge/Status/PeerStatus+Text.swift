@@ -78,6 +78,7 @@ extension SiteStatus.Peer {
             ("blocks-sent", .count(link.blocksSent)), ("blocks-received", .count(link.blocksReceived)),
             ("batches-sent", .count(link.batchesSent)), ("stanzas-sent", .count(link.stanzasSent)),
             ("stanzas-received", .count(link.stanzasReceived)), ("oversize-received", .count(link.oversizeReceived)),
+            ("held-units", .count(link.heldUnits)), ("held-bytes", .count(link.heldBytes)),
             ("reconnects", .count(link.reconnects)), ("last-error", .text(link.lastError)),
             ("text-bytes-in-blocks", .count(core.traffic.sentText)), ("folded", core.traffic.folded.json),
             ("ratio", ratio.map { .number($0) } ?? .null),
@@ -158,6 +159,9 @@ extension SiteStatus.Peer {
         } else if link.stanzasUnacknowledged > 0 {
             let doubtful = SiteStatus.stanzas(Int(clamping: link.stanzasUnacknowledged))
             lines.append("  in doubt, should the connection break now: \(doubtful)")
+        }
+        if link.heldUnits > 0 {
+            lines.append("  came and not taken: \(link.heldUnits) units, \(link.heldBytes) bytes; a crash loses them in dialect xep")
         }
         if core.inboxStanzas > 0 {
             lines.append(
