@@ -34,7 +34,7 @@ extension SISClientStateMachine {
             unitConfirmed(reference, now: now)
         case .unidataRequestRejected(let reason, let reference):
             guard isBound else { return countUnexpected() }
-            unitRejected(reason, reference)
+            unitRejected(reason, reference, now: now)
         case .hardLinkIndication(_, let link):
             guard isBound else { return countUnexpected() }
             let isKnown = configuration.hardLinkPeers.contains(link.remoteNode)

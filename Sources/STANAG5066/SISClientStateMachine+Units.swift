@@ -31,7 +31,7 @@ extension SISClientStateMachine {
 
     /// Bytes that may be offered for one destination now. A single U_PDU may be larger when nothing is on its way there.
     package func credit(to destination: NodeAddress, isUrgent: Bool = false) -> Int {
-        guard canSend, units.count < unitLimit(isUrgent) else { return 0 }
+        guard canSend, units.count < unitLimit(isUrgent), units.mayHaveAnother(to: destination) else { return 0 }
         let free = min(configuration.bytesInNode - units.bytes, configuration.bytesPerDestination - units.bytes(to: destination))
         return max(0, free + reserve(isUrgent))
     }
@@ -70,7 +70,7 @@ extension SISClientStateMachine {
     }
 
     private func hasRoom(_ bytes: Int, to destination: NodeAddress, isUrgent: Bool) -> Bool {
-        guard units.count < unitLimit(isUrgent) else { return false }
+        guard units.count < unitLimit(isUrgent), units.mayHaveAnother(to: destination) else { return false }
         let there = units.bytes(to: destination)
         let reserve = reserve(isUrgent)
         return (units.bytes == 0 || units.bytes + bytes <= configuration.bytesInNode + reserve)
@@ -90,15 +90,26 @@ extension SISClientStateMachine {
     // MARK: How they end
 
     mutating func unitConfirmed(_ reference: UnidataReference, now: NIODeadline) {
-        let limit = now + configuration.overtakenPatience
-        guard let unit = units.takeConfirmed(reference, patienceUntil: limit) else { return counters.unmatched += 1 }
-        end(unit, .confirmed(unit.request.delivery.confirmation))
+        unitAnswered(.confirmed, reference, now: now)
     }
 
     /// Comes also without a confirmation asked for (STANAG 5066 Ed. 3 §A.2.1.8); then nobody waits for it.
-    mutating func unitRejected(_ reason: UnidataRejectedReason, _ reference: UnidataReference) {
-        guard let unit = units.takeRejected(reference) else { return counters.unmatched += 1 }
-        end(unit, .rejected(reason))
+    mutating func unitRejected(_ reason: UnidataRejectedReason, _ reference: UnidataReference, now: NIODeadline) {
+        unitAnswered(.rejected(reason), reference, now: now)
+    }
+
+    private mutating func unitAnswered(_ answer: UnitsInNode.Answer, _ reference: UnidataReference, now: NIODeadline) {
+        switch units.answered(answer, reference, patienceUntil: now + configuration.overtakenPatience) {
+        case .unmatched: counters.unmatched += 1
+        case .open: counters.ambiguous += 1
+        case .ended(let ended):
+            for (unit, answer) in ended {
+                switch answer {
+                case .confirmed: end(unit, .confirmed(unit.request.delivery.confirmation))
+                case .rejected(let reason): end(unit, .rejected(reason))
+                }
+            }
+        }
     }
 
     mutating func endExpiredUnits(now: NIODeadline) {

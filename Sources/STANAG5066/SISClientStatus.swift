@@ -7,6 +7,8 @@ package struct SISClientCounters: Equatable, Sendable {
     package internal(set) var unitsSent: UInt64 = 0
     /// Confirmations and rejections that fit no U_PDU on its way: late, doubled, or about one without confirmation.
     package internal(set) var unmatched: UInt64 = 0
+    /// Confirmations and rejections that repeat so little that they fit several U_PDUs of different kinds.
+    package internal(set) var ambiguous: UInt64 = 0
     /// Primitives that the node should not have sent in the state of the bind.
     package internal(set) var unexpected: UInt64 = 0
     /// Primitives that could not be read.
@@ -43,6 +45,8 @@ package struct SISClientStatus: Equatable, Sendable {
     package var subnet: SubnetStatus?
     package var unitsInNode: Int
     package var bytesInNode: Int
+    /// The node repeats too little of a U_PDU when it answers for it, so it is given one for each destination at a time.
+    package var isOneAtATime = false
 }
 
 extension SISClientStateMachine {
@@ -59,7 +63,8 @@ extension SISClientStateMachine {
             case .stopped: .stopped
             }
         return SISClientStatus(
-            state: shown, flowOffSince: flowOffSince, subnet: connection?.subnet, unitsInNode: units.count, bytesInNode: units.bytes)
+            state: shown, flowOffSince: flowOffSince, subnet: connection?.subnet, unitsInNode: units.count, bytesInNode: units.bytes,
+            isOneAtATime: units.isOneAtATime)
     }
 
     /// For logs; holds nothing of what is sent.

@@ -16,6 +16,8 @@ package enum SubnetworkImpediment: Equatable, Sendable, CustomStringConvertible 
     case application(RCOPApplication, agreed: RCOPApplication)
     /// The node was asked to keep the link to the peer up, and does not; all else works.
     case notReserved(String)
+    /// The node does not say clearly of which U_PDU it tells what became, so it is given one at a time; all else works.
+    case oneAtATime
 
     /// S_DATA_FLOW_OFF is no wonder before.
     static let usualFlowOff = TimeAmount.minutes(5)
@@ -35,6 +37,8 @@ package enum SubnetworkImpediment: Equatable, Sendable, CustomStringConvertible 
         case .refused(let reason, let wait):
             "The node refuses what is for the peer (\(reason)); it is asked again in \(Self.text(wait))."
         case .notReserved(let reason): "The node does not keep the link up (reserve-link): \(reason). It is asked every minute."
+        case .oneAtATime:
+            "The node repeats too little of what it confirms to tell one U_PDU from another, so it is given one at a time; that is slow."
         case .application(let other, let agreed):
             "The peer sends RCOP application \(other), and \(agreed) is agreed; set app-id to the same at both ends."
         }
@@ -67,7 +71,7 @@ extension SubnetworkStateMachine {
         switch reservation(peer) {
         case .rejected(let reason): return .notReserved("\(reason)")
         case .terminated(let reason): return .notReserved("\(reason)")
-        case .established, nil: return nil
+        case .established, nil: return client.isOneAtATime ? .oneAtATime : nil
         }
     }
 }

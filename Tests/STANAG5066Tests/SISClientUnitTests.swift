@@ -64,7 +64,7 @@ struct SISClientUnitTests {
         let client = TestClient.bound()
         client.offer(1, .test(id: 1))
         _ = client.take()
-        var long = reference(.test(id: 1))
+        var long = reference(.test(id: 2))
         long.prefix.writeInteger(0 as UInt8)
         client.receive(
             .unidataRequestConfirm(reference(.test(id: 1, to: TestClient.otherPeer))),
@@ -73,6 +73,75 @@ struct SISClientUnitTests {
         #expect(client.take() == [])
         #expect(client.counters.unmatched == 4)
         #expect(client.counters.unexpected == 1)
+    }
+
+    @Test func `A node may fill up what it repeats of a short U_PDU`() {
+        let client = TestClient.bound()
+        client.offer(1, .test(id: 1))
+        var padded = reference(.test(id: 1))
+        padded.prefix.writeRepeatingByte(0, count: 40)
+        client.receive(.unidataRequestConfirm(padded))
+        #expect(client.ends == [SISUnitID(1): [.confirmed(.node)]])
+    }
+
+    /// Two kinds that begin with the same byte: a node that repeats no more than that confirms what only the far node has to have
+    /// first, and the other is not delivered yet.
+    private func unclear() -> (client: TestClient, message: UnidataRequest, presence: UnidataRequest) {
+        let client = TestClient.bound()
+        let message = UnidataRequest.test(id: 1, ServiceType(.arq, confirmation: .client))
+        let presence = UnidataRequest.test(id: 2, ServiceType(.arq, confirmation: .node))
+        client.offer(1, message)
+        client.offer(2, presence)
+        client.receive(.unidataRequestConfirm(reference(presence, 1)))
+        #expect(client.ends.isEmpty)
+        #expect(client.counters.ambiguous == 1 && client.counters.unmatched == 0)
+        return (client, message, presence)
+    }
+
+    @Test func `An answer that may be about two that are confirmed by different ones ends neither before the other's`() {
+        let (client, message, _) = unclear()
+        client.receive(.unidataRequestConfirm(reference(message, 1)))
+        #expect(client.ends == [SISUnitID(1): [.confirmed(.client)], SISUnitID(2): [.confirmed(.node)]])
+        #expect(client.counters.unmatched == 0)
+    }
+
+    @Test func `Of two of which one was rejected, nobody knows which, both were`() {
+        let (client, message, _) = unclear()
+        client.receive(.unidataRequestRejected(.destinationSAPNotBound, reference(message, 1)))
+        #expect(
+            client.ends == [
+                SISUnitID(1): [.rejected(.destinationSAPNotBound)], SISUnitID(2): [.rejected(.destinationSAPNotBound)],
+            ])
+    }
+
+    @Test func `Of two of which one was answered, nobody knows which, both are lost in the end`() {
+        let (client, _, _) = unclear()
+        client.advance(by: .hours(24))
+        #expect(client.ends == [SISUnitID(1): [.lost(.noAnswer)], SISUnitID(2): [.lost(.noAnswer)]])
+    }
+
+    @Test func `A clear answer about one of two settles the other`() {
+        let (client, message, _) = unclear()
+        client.receive(.unidataRequestConfirm(reference(message, 4)))
+        #expect(client.ends == [SISUnitID(1): [.confirmed(.client)], SISUnitID(2): [.confirmed(.node)]])
+    }
+
+    @Test func `A node whose answers are not clear has one for each destination at a time, until the bind ends`() {
+        let (client, message, presence) = unclear()
+        #expect(client.status.isOneAtATime)
+        #expect(!client.mayOffer(1) && client.credit() == 0)
+        #expect(client.mayOffer(1, to: TestClient.otherPeer))
+        client.receive(.unidataRequestConfirm(reference(message, 1)))
+        #expect(client.mayOffer(1))
+        client.offer(3, message)
+        #expect(!client.mayOffer(1) && client.credit() == 0)
+        client.receive(.unidataRequestConfirm(reference(message, 1)))
+        #expect(client.ends[SISUnitID(3)] == [.confirmed(.client)])
+        client.offer(4, presence)
+        client.receive(.unidataRequestConfirm(reference(presence, 1)))
+        #expect(client.ends[SISUnitID(4)] == [.confirmed(.node)])
+        client.receive(.unbindIndication(.preempted))
+        #expect(!client.status.isOneAtATime)
     }
 
     @Test func `The second of three segments expires in the node`() {
