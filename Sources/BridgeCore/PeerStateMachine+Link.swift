@@ -179,7 +179,7 @@ extension PeerStateMachine {
     }
 
     /// What is under way counts toward the limits as what waits does.
-    private mutating func noteUnconfirmed() {
+    mutating func noteUnconfirmed() {
         outbox.sentStanzas = unconfirmed.count
         outbox.sentBytes = unconfirmed.byteCount
     }

@@ -303,7 +303,8 @@ package struct PeerStateMachine: ~Copyable {
     ///
     /// With a journal everything stays there: nothing more is sent and nothing is bounced, and what still comes in is
     /// recorded. Without, what a ready link still takes is sent and everything else is answered; afterwards nothing is kept:
-    /// local stanzas are refused, what still comes over the link is delivered.
+    /// local stanzas are refused, what still comes over the link is delivered. A link that confirms stanzas would do so after the
+    /// end, so it is given nothing more, and what it has not confirmed is answered as well.
     package mutating func shutdownRequested(now: NIODeadline) {
         guard !isStopped else { return }
         presence.shutdownRequested(now: now)
@@ -313,7 +314,7 @@ package struct PeerStateMachine: ~Copyable {
         } else {
             expire(now: now)
             while let request = remoteRequests.takeOldest() { bounce(request.request, .shuttingDown, from: .link, now: now) }
-            if link == .ready, !outbox.isEmpty { sendLast(now: now) }
+            if link == .ready, !isConfirming, !outbox.isEmpty { sendLast(now: now) }
         }
         isStopped = true
         if armed != nil {
@@ -325,6 +326,8 @@ package struct PeerStateMachine: ~Copyable {
         for lane in sent.indices {
             for entry in sent[lane].removeAll() { giveUp(entry.stanza, .deliveryUnknown, now: now) }
         }
+        for entry in unconfirmed.removeAll() { giveUp(entry.stanza, .deliveryUnknown, now: now) }
+        noteUnconfirmed()
         while let request = localRequests.takeOldest() { bounce(request.request, .shuttingDown, from: .local, now: now) }
     }
 

@@ -195,19 +195,32 @@ import XMPP
         #expect(sent(peer).contains(stanzas[0]))
     }
 
-    @Test func `without a journal a stop gives back what is under way, but for what was confirmed`() throws {
+    @Test func `without a journal a stop gives back at once what was not confirmed, and sends nothing more`() throws {
         let peer = peer(isJournaled: false)
         let stanzas = try (0..<3).map { try message("\($0)", id: "\($0)") }
         for stanza in stanzas {
             peer.send(stanza)
             ready(peer)
         }
-        peer.run { $0.shutdownRequested(now: peer.now) }
         peer.run { $0.linkConfirmed([stanzas[0]], now: peer.now) }
-        peer.run { $0.linkReturned(unsent: [stanzas[1]], inDoubt: [], now: peer.now) }
-        peer.run { $0.linkDisconnected(unsent: [], inDoubt: [], now: peer.now) }
-        #expect(peer.delivered.map { $0.id ?? "" } == ["1", "2"])
+        // It waits for the end of a turn.
+        peer.run { $0.linkTurnChanged(isOpen: false, now: peer.now) }
+        peer.send(try message("waits", id: "waits"))
+        peer.batches = []
+        peer.run { $0.shutdownRequested(now: peer.now) }
+        #expect(peer.batches.isEmpty)
+        #expect(peer.delivered.map { $0.id ?? "" }.sorted() == ["1", "2", "waits"])
         #expect(peer.delivered.filter { !$0.isError }.isEmpty)
+        let unknown = peer.delivered.filter {
+            $0.root.children.first?.children.last?.text == "delivery unknown: the link broke while this was being sent"
+        }
+        #expect(unknown.map { $0.id ?? "" } == ["1", "2"])
+        // The local streams are shut by now: what the link says yet is no news.
+        peer.run { $0.linkConfirmed([stanzas[1]], now: peer.now) }
+        peer.run { $0.linkReturned(unsent: [stanzas[1]], inDoubt: [], now: peer.now) }
+        peer.run { $0.linkDisconnected(unsent: [stanzas[2]], inDoubt: [], now: peer.now) }
+        #expect(peer.delivered.count == 3)
+        #expect(peer.status.inFlightStanzas == 0)
     }
 
     @Test func `a request that was answered in time is not answered again when it comes back`() throws {
