@@ -54,7 +54,8 @@ package struct PeerPolicy: Sendable {
     /// A batch is full at this many canonical bytes; one stanza may be larger.
     package var batchBytes: Int = 32 << 10
     package var batchStanzas: Int = 64
-    /// What makes a batch or block wait for more to go with it. Urgent stanzas do not wait where blocks are spoken.
+    /// What makes a batch or block wait for more to go with it. Urgent stanzas do not wait where blocks are spoken, or the link
+    /// confirms stanzas.
     package var hold = HoldPolicy.time(.milliseconds(20))
     /// Dialect `xep`: the link says of each stanza that it has arrived, or gives it back. Until then its row stays in the journal,
     /// and it counts as waiting. Nodes do; a TCP connection does not, and a stanza is done with when the link wants the next.

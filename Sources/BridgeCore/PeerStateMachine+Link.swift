@@ -189,7 +189,8 @@ extension PeerStateMachine {
     /// Sends a batch, or says when that will be due.
     mutating func sendBatchIfDue(now: NIODeadline) -> NIODeadline? {
         guard !outbox.isEmpty else { return nil }
-        if outbox.byteCount < policy.batchBytes, outbox.stanzaCount < policy.batchStanzas,
+        // What is urgent goes into the node at once, or it would wait there for the turn after the next.
+        if !(isConfirming && outbox.hasUrgent), outbox.byteCount < policy.batchBytes, outbox.stanzaCount < policy.batchStanzas,
             let held = heldUntil(now: now, enoughBytes: nil)
         {
             return held

@@ -177,7 +177,7 @@ package struct PeerStateMachine: ~Copyable {
         identifiers = Self.makeIdentifiers(policy, recovered: recovered, random: random &+ 0x3c6e_f372_fe94_f82b)
         presence = Self.makePresence(policy, recovered: recovered, random: random &+ 0xa54f_f53a_5f1d_36f1, now: now)
         answers = LocalAnswers(subjects: Self.answerSubjects(policy.profile))
-        outbox = Outbox(limits: policy.outboxLimits, watchesUrgency: policy.dialect == .skywave)
+        outbox = Outbox(limits: policy.outboxLimits, watchesUrgency: policy.dialect == .skywave || policy.confirmsStanzas)
         inbox = Inbox(window: policy.inboxWindow)
         journal = PeerJournal(isOn: policy.isJournaled)
         session = LinkSession(policy.linkSession, recovered: recovered, random: random)

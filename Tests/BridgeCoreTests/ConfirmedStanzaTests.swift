@@ -223,6 +223,18 @@ import XMPP
         #expect(peer.status.inFlightStanzas == 0)
     }
 
+    @Test func `what is urgent does not wait for the end of a radio's turn, and what waits goes with it`() throws {
+        let chief = try #require(JID("chief@shore.example"))
+        let peer = peer { $0.classes.urgentAddresses = [chief] }
+        send(peer, try message("first", id: "first"))
+        ready(peer)
+        peer.run { $0.linkTurnChanged(isOpen: false, now: peer.now) }
+        send(peer, try message("waits", id: "waits"))
+        #expect(sent(peer).map(\.id) == ["first"])
+        send(peer, try message("now", to: "chief@shore.example", id: "now"))
+        #expect(Set(sent(peer).map { $0.id ?? "" }) == ["first", "waits", "now"])
+    }
+
     @Test func `a request that was answered in time is not answered again when it comes back`() throws {
         let peer = peer()
         let request = try iq("get")

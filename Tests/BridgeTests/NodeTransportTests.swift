@@ -53,6 +53,8 @@ import Testing
         #expect(node.application == .xmpp)
         #expect(node.normal.confirmation == .client && node.urgent.confirmation == .client)
         #expect(node.presence == .init(connection: 0, priority: 6, confirmation: .node, lifetime: .minutes(30)))
+        // What is urgent waits for a batch on a radio.
+        #expect(try peer(Self.site(Self.least, peer: "dialect = \"xep\"")).transport.batchBytes == 4_096)
     }
 
     @Test(arguments: ["xep", "skywave"])

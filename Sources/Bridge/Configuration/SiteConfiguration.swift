@@ -176,7 +176,7 @@ package struct TransportConfiguration: Equatable, Sendable {
     package var kind: Kind
     /// Dialect `xep`: `hold`: how long a ready stanza may wait for company, 0ms…10s. Default 20ms.
     package var hold: TimeAmount
-    /// Dialect `xep`: `batch-bytes`: a batch is closed when it is this large, 512 B…1 MiB. Default 64 KiB.
+    /// Dialect `xep`: `batch-bytes`: a batch is closed when it is this large, 512 B…1 MiB. Default 64 KiB, through a node 4 KiB.
     package var batchBytes: Int
     /// `dead-after`: how long what was sent may stay unacknowledged – by the other end's TCP, in dialect `skywave` also by
     /// the other bridge – before the connection counts as dead, 1s…24h. Default 120s, through a node 1h.

@@ -14,7 +14,8 @@ struct TransportReading {
         let isNode = table.choice("kind", [("tcp", false), ("stanag5066", true)])
         if isNode == nil, !table.has("kind") { table.reportMissing("kind", allowed: allowed) }
         let hold = table.duration("hold", in: .zero ... .seconds(10)) ?? .milliseconds(20)
-        let batchBytes = table.size("batch-bytes", in: 512...(1 << 20)) ?? 65_536
+        // An urgent stanza waits for the batch before it, which on a radio takes minutes.
+        let batchBytes = table.size("batch-bytes", in: 512...(1 << 20)) ?? (isNode == true ? 4_096 : 65_536)
         let deadAfter =
             table.duration("dead-after", in: .seconds(1) ... .hours(24)) ?? (isNode == true ? .hours(1) : .seconds(120))
         let stanzaBytes = table.size("stanza-bytes", in: 10_000...(16 << 20)) ?? 524_288
