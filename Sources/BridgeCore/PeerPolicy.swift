@@ -68,7 +68,8 @@ package struct PeerPolicy: Sendable {
 
     /// Whether presence that is worth something only while it is fresh is recorded in the journal.
     package var journalsPresence = false
-    /// Whether a link that is up leads to the peer. The bind to a radio's node does not: there the peer has to be heard.
+    /// Whether a link that is up leads to the peer, in dialect `skywave`. The bind to a radio's node does not: there the peer has to
+    /// be heard. In dialect `xep` that is so where ``confirmsStanzas`` is.
     package var isReachedWhenUp = true
     /// Priorities of the classes, and what counts as urgent.
     package var classes = OutboxClasses()

@@ -15,7 +15,7 @@ extension PeerStateMachine {
         hasAskedForLink = false
         counters.restartViolations(now: now)
         rooms.linkConnected(now: now)
-        if policy.isReachedWhenUp || !speaksBlocks { presence.linkCameUp(now: now) }
+        if speaksBlocks ? policy.isReachedWhenUp : !isConfirming { presence.linkCameUp(now: now) }
         // In dialect xep nobody says that he started anew.
         if !speaksBlocks { presence.peerRestarted(now: now) }
         drawPresence(now: now)
@@ -77,6 +77,8 @@ extension PeerStateMachine {
         for entry in unconfirmed.take(stanzas) {
             acknowledgedCount += 1
             if entry.isRecorded { journal.remove(.outbox, id: entry.id) }
+            // Presence may be confirmed by the peer's node while nobody is behind it.
+            if !entry.stanza.isVolatile { peerAnswered(now: now) }
         }
         noteUnconfirmed()
         settle(now: now)
@@ -85,6 +87,10 @@ extension PeerStateMachine {
     /// Single stanzas of batches came back, while the link is up (dialect `xep`); as in ``linkDisconnected(unsent:inDoubt:now:)``.
     package mutating func linkReturned(unsent: [Stanza], inDoubt: [Stanza], now: NIODeadline) {
         guard !speaksBlocks else { return }
+        if isConfirming, !unsent.isEmpty, !isStopped {
+            presence.linkWentDown(now: now)
+            drawPresence(now: now)
+        }
         takeBack(unsent: unsent, inDoubt: inDoubt, isLinkDown: false, now: now)
         if !isStopped || journal.isOn { settle(now: now) }
     }
@@ -182,6 +188,13 @@ extension PeerStateMachine {
     mutating func noteUnconfirmed() {
         outbox.sentStanzas = unconfirmed.count
         outbox.sentBytes = unconfirmed.byteCount
+    }
+
+    /// Something of the peer has come, or he has confirmed something. The bind to a node alone says nothing of him.
+    mutating func peerAnswered(now: NIODeadline) {
+        guard isConfirming, link != .down, !presence.isLinkUp else { return }
+        presence.linkCameUp(now: now)
+        drawPresence(now: now)
     }
 
     // MARK: Batches

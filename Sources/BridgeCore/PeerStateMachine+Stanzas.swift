@@ -159,6 +159,7 @@ extension PeerStateMachine {
 
     /// A stanza from the peer's link (dialect `xep`).
     package mutating func linkStanzaReceived(_ stanza: Stanza, now: NIODeadline) {
+        peerAnswered(now: now)
         takeFromLink(stanza, ageSeconds: 0, now: now)
         if journal.isOn || stanza.kind == .iq { settle(now: now) }
     }

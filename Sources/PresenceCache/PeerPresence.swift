@@ -51,7 +51,7 @@ package struct PeerPresence: ~Copyable {
     /// What local users asked for, by pair.
     var subscribes: [Int32: PendingSubscribe] = [:]
 
-    var isLinkUp = true
+    package internal(set) var isLinkUp = true
     var linkLostAt: NIODeadline?
     /// What the peer's users shall be shown as.
     var shown = ShownPresence.asItIs

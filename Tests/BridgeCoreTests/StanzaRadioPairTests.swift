@@ -2,6 +2,7 @@ import BridgeCore
 import HFNode
 import NIOCore
 import Outbox
+import PresenceCache
 import RadioSimulator
 import TestSupport
 import Testing
@@ -127,5 +128,25 @@ import XMPP
         #expect(pair.peers[0].journal.peer[.outbox].isEmpty)
         // What the peer's node could not hand over comes behind what it could.
         #expect(Set(pair.received(1)) == Set(sent))
+    }
+
+    @Test func `who is behind a radio that does not answer is shown as gone until something of the peer is heard`() throws {
+        let pair = StanzaRadioPair(try RadioPair.link("hf-lab-1200S"), seed: 41) {
+            $0.cachesPresence = true
+            $0.presence.unavailableAfter = .minutes(5)
+        }
+        func shown() -> [StanzaType] { pair.peers[0].delivered.filter { $0.kind == .presence }.map(\.type) }
+        pair.send(1, try stanza("<presence from='juliet@shore.example/j' to='romeo@ship.example'><show>away</show></presence>"))
+        pair.run(for: .minutes(5)) { !shown().isEmpty }
+        #expect(shown() == [.absent])
+        pair.radio.act { nodes, now in nodes.linkCut(true, now: now) }
+        pair.send(0, try BridgeCoreTests.message("1", id: "1"))
+        pair.run(for: .hours(5))
+        // The bind was there all the time.
+        #expect(shown() == [.absent, .unavailable])
+        pair.radio.act { nodes, now in nodes.linkCut(false, now: now) }
+        pair.run(for: .hours(2)) { shown().count > 2 && !pair.received(1).isEmpty }
+        #expect(shown() == [.absent, .unavailable, .absent])
+        #expect(Set(pair.received(1)) == ["1"])
     }
 }
