@@ -36,7 +36,8 @@ package final class SubnetworkLinkTransport: LinkTransport {
     private let confirmedBytes: Int
     /// Turns of a radio take longer, and a disk that is full for a moment must not end a bind.
     package static let holdTime = TimeAmount.seconds(30)
-    private let classify: (Stanza) -> Service
+    /// How a stanza crosses, in dialect `xep`. Holds from the next that is handed over.
+    package var classify: (Stanza) -> Service
 
     private var events: Deque<LinkEvent> = []
     private var isDelivering = false

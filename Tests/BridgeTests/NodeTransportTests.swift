@@ -1,8 +1,13 @@
 import BridgeCore
 import ConfigurationText
+import Logging
 import NIOCore
+import NIOPosix
 import STANAG5066
+import TestSupport
 import Testing
+import Transports
+import XMPP
 
 @testable import Bridge
 
@@ -149,5 +154,37 @@ import Testing
         #expect(problems.contains { $0.contains("transport.rank") && $0.contains("shares the bind") })
         let fine = second.replacing("10.1.2.3", with: "10.1.2.4").replacing("rank = 3", with: "")
         #expect(TestConfiguration.problems(Self.site(Self.least, more: fine)).isEmpty)
+    }
+
+    @Test func `a reload takes new urgent addresses to the link, where stanzas get their class`() async throws {
+        try await TemporaryDirectory.with { directory in
+            func text(_ urgent: String) -> String {
+                Self.site(
+                    Self.least, peer: "dialect = \"xep\"",
+                    more: "[peer.outbox]\nurgent-addresses = [\"\(urgent)\"]"
+                ).replacing("state = \"/tmp\"", with: "state = \"\(directory)\"\njournal = { mode = \"off\" }")
+                    .replacing("127.0.0.2:5269", with: "127.0.0.1:0").replacing("127.0.0.1:5066", with: "127.0.0.1:1")
+            }
+            let file = "\(directory)/site.toml"
+            let logger = Logger(label: "test", factory: { _ in SwiftLogNoOpLogHandler() })
+            let site = try await RunningSite.start(
+                SiteConfiguration.parse(text("chief@hq.example"), file: file),
+                on: MultiThreadedEventLoopGroup.singleton.next(), logger: logger)
+            func classes() async throws -> [SubnetworkLinkTransport.Service?] {
+                try await site.with { runtime in
+                    let link = runtime.peers.first?.link as? SubnetworkLinkTransport
+                    return try ["chief", "staff"].map { name in
+                        try link?.classify(
+                            StanzaText.read("<message from='a@ship.example' to='\(name)@hq.example'><body>x</body></message>"))
+                    }
+                }
+            }
+            #expect(try await classes() == [.urgent, .normal])
+            try TemporaryDirectory.write(file, text("staff@hq.example"))
+            let done = await site.reload(file, logger: logger)
+            #expect(done.isDone && done.text == "changed: shore", "\(done.text)")
+            #expect(try await classes() == [.normal, .urgent])
+            await site.stop(within: .seconds(1))
+        }
     }
 }

@@ -42,19 +42,24 @@ struct NodeLinks {
                 peers: group.map { Self.subnetworkPeer($0.peer, $0.node) }, eventLoop: eventLoop,
                 seed: SecureRandom.uniform(in: 0..<UInt64.max), logger: logger)
             for (place, member) in group.enumerated() {
-                var classes = OutboxClasses()
-                classes.urgentAddresses = member.peer.outbox.urgentAddresses
                 var limits = XMLLimits.link
                 limits.stanzaBytes = member.peer.transport.stanzaBytes
                 limits.skippedBytes = max(limits.skippedBytes, 4 * limits.stanzaBytes)
                 links[member.peer.name] = SubnetworkLinkTransport(
                     name: member.peer.name, peer: place, dialect: member.peer.dialect == .skywave ? .skywave : .xep,
                     description: "node \(bind.node), \(member.node.remote) SAP \(member.node.remoteSAP)", binding: binding,
-                    limits: limits, classify: { [classes] stanza in
-                        if classes.stanzaClass(stanza) == .urgent { return .urgent }
-                        return stanza.isVolatile ? .presence : .normal
-                    })
+                    limits: limits, classify: Self.classifier(member.peer.outbox))
             }
+        }
+    }
+
+    /// How stanzas cross, in dialect `xep`.
+    static func classifier(_ outbox: OutboxConfiguration) -> (Stanza) -> SubnetworkLinkTransport.Service {
+        var classes = OutboxClasses()
+        classes.urgentAddresses = outbox.urgentAddresses
+        return { [classes] stanza in
+            if classes.stanzaClass(stanza) == .urgent { return .urgent }
+            return stanza.isVolatile ? .presence : .normal
         }
     }
 

@@ -91,6 +91,9 @@ final class SiteRuntime {
             PeerPolicy(peer, site: configuration, dictionary: running.linkSession.dictionary)
         }
         site.reloaded(policies, now: .now())
+        for (peer, new) in zip(peers, configuration.peers) {
+            (peer.link as? SubnetworkLinkTransport)?.classify = NodeLinks.classifier(new.outbox)
+        }
         endTurn()
         return change
     }
