@@ -16,10 +16,15 @@ package struct StanzaUnits: Sendable {
         case inDoubt(Stanza)
     }
 
+    private struct UnderWay {
+        let stanza: Stanza
+        let isUrgent: Bool
+    }
+
     /// What the node has not got of the batch.
     private var batch: Deque<Stanza> = []
     /// By token.
-    private var underWay: [UInt64: Stanza] = [:]
+    private var underWay: [UInt64: UnderWay] = [:]
 
     package init() {}
 
@@ -33,18 +38,29 @@ package struct StanzaUnits: Sendable {
     }
 
     /// The stanza to be handed over next, as the unit of this token; nil when the batch is over.
-    package mutating func next(token: UInt64) -> Stanza? {
+    ///
+    /// - Parameter isUrgent: whether it may overtake others in the node. It must not where something less urgent between the same
+    ///   addresses is under way.
+    package mutating func next(
+        token: UInt64, isUrgent: (Stanza) -> Bool = { _ in false }
+    ) -> (stanza: Stanza, isUrgent: Bool)? {
         guard let stanza = batch.popFirst() else { return nil }
-        underWay[token] = stanza
-        return stanza
+        return handOver(stanza, token: token, isUrgent: isUrgent(stanza))
+    }
+
+    private mutating func handOver(_ stanza: Stanza, token: UInt64, isUrgent: Bool) -> (stanza: Stanza, isUrgent: Bool) {
+        let isUrgent =
+            isUrgent && !underWay.values.contains { !$0.isUrgent && $0.stanza.pairHash == stanza.pairHash }
+        underWay[token] = UnderWay(stanza: stanza, isUrgent: isUrgent)
+        return (stanza, isUrgent)
     }
 
     package mutating func finished(_ token: UInt64) -> End? {
-        underWay.removeValue(forKey: token).map { .confirmed($0) }
+        underWay.removeValue(forKey: token).map { .confirmed($0.stanza) }
     }
 
     package mutating func failed(_ token: UInt64, _ reason: RCOPUnitFailure) -> End? {
-        guard let stanza = underWay.removeValue(forKey: token) else { return nil }
+        guard let stanza = underWay.removeValue(forKey: token)?.stanza else { return nil }
         switch reason {
         case .tooLarge: return .inDoubt(stanza)
         case .rejected, .lost: return .unsent(stanza)

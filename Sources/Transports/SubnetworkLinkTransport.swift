@@ -190,9 +190,10 @@ package final class SubnetworkLinkTransport: LinkTransport {
 
     /// `xep`: the next stanza of the batch.
     private func offerNext() {
-        guard let stanza = stanzas.next(token: nextToken) else { return }
+        guard let (stanza, isUrgent) = stanzas.next(token: nextToken, isUrgent: { classify($0) == .urgent }) else { return }
         counts.stanzasSent += 1
-        offer(stanza.rcopUnit, classify(stanza))
+        let service = classify(stanza)
+        offer(stanza.rcopUnit, service == .urgent && !isUrgent ? .normal : service)
     }
 
     // MARK: From the binding

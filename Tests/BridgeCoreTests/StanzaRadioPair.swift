@@ -138,9 +138,11 @@ final class StanzaRadioPair {
     }
 
     private func offerNext(_ side: Int) {
-        guard let stanza = units[side].next(token: nextToken) else { return }
+        let classes = peers[side].policy.classes
+        guard let (stanza, isUrgent) = units[side].next(token: nextToken, isUrgent: { classes.stanzaClass($0) == .urgent })
+        else { return }
         nextToken += 1
-        radio.offer(HFNodeSide.allCases[side], stanza.rcopUnit, token: nextToken - 1)
+        radio.offer(HFNodeSide.allCases[side], stanza.rcopUnit, token: nextToken - 1, service: isUrgent ? 1 : 0)
     }
 
     private func give(_ event: Event, to side: Int) {

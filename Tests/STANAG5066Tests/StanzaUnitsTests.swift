@@ -13,14 +13,14 @@ import XMPP
         let stanzas = try (0..<4).map { try message("\($0)") }
         var units = StanzaUnits()
         units.batchTaken(stanzas)
-        #expect(units.next(token: 7) == stanzas[0])
-        #expect(units.next(token: 8) == stanzas[1])
+        #expect(units.next(token: 7)?.stanza == stanzas[0])
+        #expect(units.next(token: 8)?.stanza == stanzas[1])
         #expect(!units.isBatchOver && units.underWayCount == 2)
         #expect(units.finished(8) == .confirmed(stanzas[1]))
         #expect(units.finished(8) == nil && units.failed(8, .lost) == nil)
-        #expect(units.next(token: 9) == stanzas[2])
-        #expect(units.next(token: 10) == stanzas[3])
-        #expect(units.isBatchOver && units.next(token: 11) == nil)
+        #expect(units.next(token: 9)?.stanza == stanzas[2])
+        #expect(units.next(token: 10)?.stanza == stanzas[3])
+        #expect(units.isBatchOver && units.next(token: 11)?.stanza == nil)
         #expect(units.failed(7, .rejected(.timeToLiveExpired)) == .unsent(stanzas[0]))
         #expect(units.failed(9, .tooLarge) == .inDoubt(stanzas[2]))
         #expect(units.failed(10, .lost) == .unsent(stanzas[3]))
@@ -40,5 +40,21 @@ import XMPP
         _ = units.next(token: 2)
         #expect(units.finished(1) == nil)
         #expect(units.finished(2) == .confirmed(stanzas[0]))
+    }
+
+    @Test func `what is urgent does not overtake what is under way between the same addresses`() throws {
+        let first = try message("first")
+        let urgent = try message("urgent")
+        let other = try StanzaText.read("<message from='c@ship.example' to='b@shore.example'><body>urgent</body></message>")
+        var units = StanzaUnits()
+        units.batchTaken([first, urgent, other, other, urgent])
+        let isUrgent = { (stanza: Stanza) in stanza != first }
+        #expect(units.next(token: 1, isUrgent: isUrgent)?.isUrgent == false)
+        #expect(units.next(token: 2, isUrgent: isUrgent)?.isUrgent == false)
+        #expect(units.next(token: 3, isUrgent: isUrgent)?.isUrgent == true)
+        #expect(units.next(token: 4, isUrgent: isUrgent)?.isUrgent == true, "one urgent one may follow another")
+        _ = units.finished(1)
+        _ = units.finished(2)
+        #expect(units.next(token: 5, isUrgent: isUrgent)?.isUrgent == true)
     }
 }
