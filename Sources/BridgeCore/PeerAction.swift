@@ -6,6 +6,9 @@ package import XMPP
 package enum PeerAction: Equatable, Sendable {
     /// Give one batch to the link (dialect `xep`). The next follows only after `linkReady`.
     case send([Stanza])
+    /// Give one batch to the link before what it was given earlier and has not handed on (dialect `xep`); after
+    /// `linkReadyForUrgent`.
+    case sendUrgent([Stanza])
     /// Give one block to the link (dialect `skywave`). The next follows only after `linkReady`. A block is urgent when it
     /// carries something that must not wait for a turn.
     case sendBlock(ByteBuffer, isUrgent: Bool)

@@ -41,9 +41,9 @@ extension PeerStateMachine {
         settle(now: now)
     }
 
-    /// The link can take a block that is urgent, which overtakes what the link was given before (dialect `skywave`).
+    /// The link can take a block or a batch that is urgent, which overtakes what the link was given before.
     package mutating func linkReadyForUrgent(now: NIODeadline) {
-        guard speaksBlocks, link == .busy, cutBlock == nil else { return }
+        guard speaksBlocks || isConfirming, link == .busy, cutBlock == nil else { return }
         link = .readyForUrgent
         session.blocksTaken(.express, now: now)
         settle(now: now)
@@ -226,6 +226,31 @@ extension PeerStateMachine {
         link = .busy
         lastSent = now
         actions.append(.send(batch))
+    }
+
+    /// Sends what is urgent before what the link was given and has not handed on, but for what would overtake something between the
+    /// same addresses.
+    mutating func sendUrgentBatch(now: NIODeadline) {
+        guard outbox.hasUrgent else { return }
+        let time = clock.milliseconds(now)
+        if let expiry = outbox.nextExpiry, expiry <= time { expire(now: now) }
+        let barred = unconfirmed.ordinaryPairs
+        var (count, bytes) = (0, 0)
+        let (mostBytes, mostStanzas) = (policy.batchBytes, policy.batchStanzas)
+        let taken = outbox.take(atLeast: policy.classes.urgent) { entry, stanzaClass in
+            guard stanzaClass == .urgent, !barred.contains(entry.stanza.pairHash) else { return .passOver }
+            guard count == 0 || count < mostStanzas && bytes + entry.stanza.byteCount <= mostBytes else { return .stop }
+            count += 1
+            bytes += entry.stanza.byteCount
+            return .take
+        }
+        guard !taken.isEmpty else { return }
+        for entry in taken { counters.sent.add(entry.stanza.kind) }
+        unconfirmed.append(taken, isUrgent: true)
+        noteUnconfirmed()
+        link = .busy
+        lastSent = now
+        actions.append(.sendUrgent(taken.map(\.stanza)))
     }
 
     /// The last thing before the end of a peer without a journal.

@@ -30,7 +30,7 @@ package struct PeerStateMachine: ~Copyable {
         case down
         /// The transport takes a batch. Becomes `busy` by sending, `down` by `linkDisconnected`.
         case ready
-        /// The transport has a block that it cannot hand on yet, and takes an urgent one before it. Becomes `busy` by sending, `ready`
+        /// The transport has something that it cannot hand on yet, and takes what is urgent before it. Becomes `busy` by sending, `ready`
         /// by `linkReady`, `down` by `linkDisconnected`.
         case readyForUrgent
         /// A batch is on its way. Becomes `ready` by `linkReady`, `readyForUrgent` by
@@ -391,7 +391,7 @@ package struct PeerStateMachine: ~Copyable {
                     actions.append(.wantLink)
                 }
             case .ready: if !owesTurn { wake = speaksBlocks ? takeTurn(now: now) : sendBatchIfDue(now: now) }
-            case .readyForUrgent: if !owesTurn { takeUrgentTurn(now: now) }
+            case .readyForUrgent: if !owesTurn { speaksBlocks ? takeUrgentTurn(now: now) : sendUrgentBatch(now: now) }
             case .busy: break
             }
         }

@@ -114,7 +114,7 @@ extension SiteStateMachine {
         mark(peers[peer])
     }
 
-    /// The link can take a block that is urgent, and overtakes others with it (dialect `skywave`).
+    /// The link can take a block or a batch that is urgent, and overtakes others with it.
     package mutating func linkReadyForUrgent(peer: Int, now: NIODeadline) {
         self.now = now
         peers[peer].machine.linkReadyForUrgent(now: now)

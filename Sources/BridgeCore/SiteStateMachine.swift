@@ -153,7 +153,7 @@ package struct SiteStateMachine: ~Copyable {
         case .disarm:
             peer.deadline = nil
             return nil
-        case .send, .sendBlock, .wantLink, .failLink, .note:
+        case .send, .sendUrgent, .sendBlock, .wantLink, .failLink, .note:
             return .link(peer.number, action)
         }
     }

@@ -222,7 +222,7 @@ final class BridgeProcess {
     private func perform(_ action: PeerAction, _ peer: Int) {
         let link = site.link(peer)
         switch action {
-        case .send(let stanzas): link.send(.stanzas(stanzas), from: site)
+        case .send(let stanzas), .sendUrgent(let stanzas): link.send(.stanzas(stanzas), from: site)
         case .sendBlock(let block, let isUrgent): link.send(.block(block, isUrgent: isUrgent), from: site)
         case .wantLink: link.wanted(by: site)
         case .failLink(let error):

@@ -23,18 +23,33 @@ package struct StanzaUnits: Sendable {
 
     /// What the node has not got of the batch.
     private var batch: Deque<Stanza> = []
+    /// The same of one that overtakes it.
+    private var urgent: Deque<Stanza> = []
     /// By token.
     private var underWay: [UInt64: UnderWay] = [:]
 
     package init() {}
 
-    /// All of the batch was handed over; another may follow.
-    package var isBatchOver: Bool { batch.isEmpty }
+    /// All of the batches was handed over; another may follow.
+    package var isBatchOver: Bool { batch.isEmpty && urgent.isEmpty }
+    package var isUrgentBatchOver: Bool { urgent.isEmpty }
     package var underWayCount: Int { underWay.count }
 
     package mutating func batchTaken(_ batch: [Stanza]) {
         precondition(isBatchOver, "one batch at a time")
         self.batch = Deque(batch)
+    }
+
+    /// A batch that goes before what is left of another.
+    package mutating func urgentBatchTaken(_ batch: [Stanza]) {
+        precondition(isUrgentBatchOver, "one urgent batch at a time")
+        urgent = Deque(batch)
+    }
+
+    /// The urgent stanza to be handed over next; nil when there is none.
+    package mutating func nextUrgent(token: UInt64) -> (stanza: Stanza, isUrgent: Bool)? {
+        guard let stanza = urgent.popFirst() else { return nil }
+        return handOver(stanza, token: token, isUrgent: true)
     }
 
     /// The stanza to be handed over next, as the unit of this token; nil when the batch is over.
@@ -44,6 +59,7 @@ package struct StanzaUnits: Sendable {
     package mutating func next(
         token: UInt64, isUrgent: (Stanza) -> Bool = { _ in false }
     ) -> (stanza: Stanza, isUrgent: Bool)? {
+        if let next = nextUrgent(token: token) { return next }
         guard let stanza = batch.popFirst() else { return nil }
         return handOver(stanza, token: token, isUrgent: isUrgent(stanza))
     }
@@ -69,7 +85,7 @@ package struct StanzaUnits: Sendable {
 
     /// No more can be handed over: takes what the node has not got, in order. What is under way ends by its tokens.
     package mutating func takeBatch() -> [Stanza] {
-        defer { batch = [] }
-        return Array(batch)
+        defer { (batch, urgent) = ([], []) }
+        return Array(urgent + batch)
     }
 }

@@ -93,7 +93,7 @@ final class ReplayEnd {
             case .arm(let deadline): armed = deadline
             case .disarm: armed = nil
             case .failLink(let error): preconditionFailure("the link of a replay failed: \(error)")
-            case .send(let batch):
+            case .send(let batch), .sendUrgent(let batch):
                 batches.append(batch)
                 machine.linkReady(now: now)
             case .handled, .holdLink, .stopReading, .wantLink, .note: break

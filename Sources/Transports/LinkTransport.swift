@@ -18,6 +18,9 @@ package protocol LinkTransport: AnyObject {
     /// Sends one batch. Allowed once after each ``LinkEvent/ready``; a batch that cannot be taken comes back as
     /// `unsent`.
     func send(_ batch: [Stanza])
+    /// Sends one batch before what is left of another; allowed once after each ``LinkEvent/readyForUrgent``. Only links that raise
+    /// that need it.
+    func sendUrgent(_ batch: [Stanza])
     /// Sends one block of dialect `skywave`, under the same rule; one that cannot be taken vanishes, since its owner
     /// keeps what is in it until the peer has acknowledged it.
     ///
@@ -35,6 +38,10 @@ package protocol LinkTransport: AnyObject {
     var status: LinkStatus { get }
 }
 
+extension LinkTransport {
+    package func sendUrgent(_ batch: [Stanza]) { send(batch) }
+}
+
 /// News of a link.
 package enum LinkEvent: Equatable, Sendable {
     /// Stanzas or blocks can be sent now; the text says how and with whom.
@@ -44,8 +51,8 @@ package enum LinkEvent: Equatable, Sendable {
     case disconnected(unsent: [Stanza], inDoubt: [Stanza], reason: String)
     /// One batch or block can be taken.
     case ready
-    /// One block that is urgent can be taken, in dialect `skywave`, while others wait within the transport: it overtakes them. A
-    /// later ``ready`` takes its place.
+    /// One block or batch that is urgent can be taken, while others wait within the transport: it overtakes them. A later ``ready``
+    /// takes its place. In dialect `xep` only from a link that says what became of each stanza.
     case readyForUrgent
     /// Of the blocks given since the link came up so many, from the first on, are where the peer is, as its node has confirmed; TCP says
     /// nothing of it (dialect `skywave`).

@@ -105,6 +105,19 @@ package final class SubnetworkLinkTransport: LinkTransport {
         scheduleDelivery()
     }
 
+    package func sendUrgent(_ batch: [Stanza]) {
+        guard isUp, stanzas.isUrgentBatchOver, !isDownPending else {
+            notTaken(batch)
+            return scheduleDelivery()
+        }
+        counts.batchesSent += 1
+        // What was said before this batch is used up by it.
+        events.removeAll { $0 == .ready || $0 == .readyForUrgent }
+        stanzas.urgentBatchTaken(batch)
+        offerNextUrgent()
+        scheduleDelivery()
+    }
+
     package func send(block: ByteBuffer, isUrgent: Bool) {
         guard isUp else { return }
         counts.blocksSent += 1
@@ -196,6 +209,13 @@ package final class SubnetworkLinkTransport: LinkTransport {
         offer(stanza.rcopUnit, service == .urgent && !isUrgent ? .normal : service)
     }
 
+    /// `xep`: the next stanza of the batch that overtakes the other.
+    private func offerNextUrgent() {
+        guard let (stanza, isUrgent) = stanzas.nextUrgent(token: nextToken) else { return }
+        counts.stanzasSent += 1
+        offer(stanza.rcopUnit, isUrgent ? .urgent : .normal)
+    }
+
     // MARK: From the binding
 
     func cameUp(mtu: Int) {
@@ -241,8 +261,7 @@ package final class SubnetworkLinkTransport: LinkTransport {
     }
 
     func readyForUrgent() {
-        // In `xep` the stanzas of a batch go one after the other, and the next one is not known to be urgent.
-        guard dialect == .skywave else { return }
+        guard stanzas.isUrgentBatchOver else { return offerNextUrgent() }
         events.append(.readyForUrgent)
     }
 

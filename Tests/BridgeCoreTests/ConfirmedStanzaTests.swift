@@ -235,6 +235,36 @@ import XMPP
         #expect(Set(sent(peer).map { $0.id ?? "" }) == ["first", "waits", "now"])
     }
 
+    @Test func `what is urgent overtakes the batch that the link works on, but nothing between the same addresses`() throws {
+        let chief = try #require(JID("chief@shore.example"))
+        let peer = peer { $0.classes.urgentAddresses = [chief] }
+        send(peer, try message("to the chief", from: "nurse@ship.example", to: "chief@shore.example", id: "first"))
+        send(peer, try message("ordinary", id: "ordinary"))
+        send(peer, try message("again", from: "nurse@ship.example", to: "chief@shore.example", id: "second"))
+        let now = try message("now", to: "chief@shore.example", id: "now")
+        send(peer, now)
+        #expect(sent(peer).map(\.id) == ["first"] && peer.urgentBatches.isEmpty, "the link has said nothing yet")
+        peer.run { $0.linkReadyForUrgent(now: peer.now) }
+        #expect(peer.urgentBatches == [[now]])
+        // One at a time, and what comes then goes at once.
+        let later = try message("later", to: "chief@shore.example", id: "later")
+        send(peer, later)
+        #expect(peer.urgentBatches.count == 1)
+        peer.run { $0.linkReadyForUrgent(now: peer.now) }
+        #expect(peer.urgentBatches == [[now], [later]])
+        peer.run { $0.linkReadyForUrgent(now: peer.now) }
+        #expect(peer.status.inFlightStanzas == 3 && rows(peer) == [1, 2, 3, 4, 5])
+        confirmed(peer, [now, later])
+        #expect(rows(peer) == [1, 2, 3])
+        // Nothing before them is under way any more.
+        returned(peer, [sent(peer)[0]])
+        #expect(peer.urgentBatches.last?.map(\.id) == ["first", "second"])
+        ready(peer)
+        #expect(sent(peer).map(\.id) == ["first", "ordinary"])
+        peer.run { $0.linkDisconnected(unsent: [], inDoubt: [], now: peer.now) }
+        #expect(peer.status.inFlightStanzas == 0 && peer.status.queuedStanzas == 3)
+    }
+
     @Test func `a request that was answered in time is not answered again when it comes back`() throws {
         let peer = peer()
         let request = try iq("get")

@@ -31,6 +31,8 @@ final class DurablePeer {
     var outgoing: [ByteBuffer] = []
     /// Batches of stanzas for the link, in order, in dialect `xep`.
     var batches: [[Stanza]] = []
+    /// The same that overtake others.
+    var urgentBatches: [[Stanza]] = []
     private(set) var isLinkWanted = false
     private(set) var isLinkHeld = false
     private(set) var isReadingStopped = false
@@ -61,6 +63,7 @@ final class DurablePeer {
         unconfirmed = []
         outgoing = []
         batches = []
+        urgentBatches = []
         armed = nil
         isLinkHeld = false
         isReadingStopped = false
@@ -88,6 +91,7 @@ final class DurablePeer {
             case .send(let batch):
                 if policy.dialect == .skywave { Issue.record("a batch of stanzas on a link that speaks blocks") }
                 batches.append(batch)
+            case .sendUrgent(let batch): urgentBatches.append(batch)
             case .sendBlock(let block, let isUrgent):
                 outgoing.append(block)
                 isLastUrgent = isUrgent

@@ -200,7 +200,7 @@ final class LinkSimulation {
     private func perform(_ side: Side) {
         for action in side.peer.actions {
             switch action {
-            case .send(let batch): transmit(batch, from: side)
+            case .send(let batch), .sendUrgent(let batch): transmit(batch, from: side)
             case .deliver(let stanza, _): delivered(stanza, at: side)
             case .failLink(let error): Issue.record("the link was ended: \(error)")
             case .wantLink, .arm, .disarm, .note, .sendBlock, .handled, .holdLink, .stopReading: break

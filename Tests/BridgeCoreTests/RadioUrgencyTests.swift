@@ -1,5 +1,6 @@
 import BridgeCore
 import NIOCore
+import Outbox
 import RadioSimulator
 import TestSupport
 import Testing
@@ -56,5 +57,33 @@ import XMPP
         let bulk = (0..<load.count).map { "bulk \($0)" }
         #expect(pair.received(1).filter { $0.hasPrefix("bulk") } == bulk)
         #expect(pair.received(1).count == load.count + 4 && pair.downs == 0)
+    }
+
+    @Test(arguments: [("hf-lab-75S", 400, 30), ("hf-lab-1200S", 1_500, 80)], [1, 2] as [UInt64])
+    func `in dialect xep an urgent stanza arrives within two turns, long before the batch it overtakes`(
+        _ load: (link: String, bytes: Int, count: Int), _ seed: UInt64
+    ) throws {
+        // Batches as large as any: what matters is not how small they are.
+        let pair = StanzaRadioPair(try RadioPair.link(load.link), seed: seed) {
+            $0.batchBytes = 1 << 20
+            $0.batchStanzas = 1_000
+        }
+        func isThere(_ id: String) -> Bool { pair.received(1).contains(id) }
+        pair.send(0, try message("first", bytes: 40))
+        pair.run(for: .minutes(30)) { isThere("first") && pair.peers[0].status.inFlightStanzas == 0 }
+        for number in 0..<load.count { pair.send(0, try message("bulk \(number)", bytes: load.bytes)) }
+        pair.run(for: .seconds(100))
+        for number in 0..<3 {
+            let start = pair.now
+            pair.send(0, try urgent("urgent \(number)"))
+            pair.run(for: .hours(1)) { isThere("urgent \(number)") }
+            let seconds = (pair.now - start).nanoseconds / 1_000_000_000
+            print("xep, \(load.link), \(load.count) of \(load.bytes) bytes, seed \(seed): urgent \(number) after \(seconds) s")
+            #expect(pair.now - start <= Self.turn * 2)
+        }
+        #expect(!isThere("bulk \(load.count - 1)"))
+        pair.run(for: .hours(12)) { pair.peers[0].journal.peer[.outbox].isEmpty }
+        #expect(pair.received(1).filter { $0.hasPrefix("bulk") } == (0..<load.count).map { "bulk \($0)" })
+        #expect(pair.received(1).count == load.count + 4)
     }
 }

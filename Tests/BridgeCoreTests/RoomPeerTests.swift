@@ -53,7 +53,7 @@ import XMPP
                         for answer in try room.take(stanza) where answer.to?.domain.string == "shore.example" {
                             machine.localStanzaReceived(answer, receipt: nil, now: now)
                         }
-                    case .send(let batch):
+                    case .send(let batch), .sendUrgent(let batch):
                         crossed += batch
                         machine.linkReady(now: now)
                     case .handled, .holdLink, .stopReading, .wantLink, .note, .arm, .disarm, .failLink, .sendBlock:

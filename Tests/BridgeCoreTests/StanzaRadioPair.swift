@@ -15,7 +15,7 @@ import XMPP
 /// killed; what is inside their nodes goes on.
 final class StanzaRadioPair {
     private enum Event {
-        case up, down, ready
+        case up, down, ready, readyForUrgent
         case turn(Bool)
         case ended(StanzaUnits.End)
         case received(Stanza)
@@ -126,6 +126,11 @@ final class StanzaRadioPair {
                     give(event, to: side)
                     isBusy = true
                 }
+                if !peer.urgentBatches.isEmpty {
+                    units[side].urgentBatchTaken(peer.urgentBatches.removeFirst())
+                    offerNext(side)
+                    isBusy = true
+                }
                 if !peer.batches.isEmpty {
                     #expect(units[side].isBatchOver)
                     units[side].batchTaken(peer.batches.removeFirst())
@@ -152,8 +157,10 @@ final class StanzaRadioPair {
         case .down:
             let unsent = units[side].takeBatch()
             peer.batches = []
+            peer.urgentBatches = []
             peer.run { $0.linkDisconnected(unsent: unsent, inDoubt: [], now: peer.now) }
         case .ready: peer.run { $0.linkReady(now: peer.now) }
+        case .readyForUrgent: peer.run { $0.linkReadyForUrgent(now: peer.now) }
         case .turn(let isOpen): peer.run { $0.linkTurnChanged(isOpen: isOpen, now: peer.now) }
         case .ended(.confirmed(let stanza)):
             confirmed[side] += 1
@@ -174,6 +181,9 @@ final class StanzaRadioPair {
         case .ready(_, let isIdle):
             guard units[side].isBatchOver else { return offerNext(side) }
             events[side] += [.turn(isIdle), .ready]
+        case .readyForUrgent:
+            guard units[side].isUrgentBatchOver else { return offerNext(side) }
+            events[side].append(.readyForUrgent)
         case .idle: events[side].append(.turn(true))
         case .finished(_, let token): if let end = units[side].finished(token) { events[side].append(.ended(end)) }
         case .failed(_, let token, let reason):
@@ -187,7 +197,7 @@ final class StanzaRadioPair {
             } catch {
                 Issue.record("a unit that is no stanza")
             }
-        case .dial, .abandonDial, .write, .close, .drop, .arm, .disarm, .stopped, .note, .stranger, .reservationChanged, .readyForUrgent: break
+        case .dial, .abandonDial, .write, .close, .drop, .arm, .disarm, .stopped, .note, .stranger, .reservationChanged: break
         }
     }
 

@@ -105,7 +105,7 @@ final class TestPeer {
             switch action {
             case .arm(let deadline): armed = deadline
             case .disarm: armed = nil
-            case .send, .sendBlock, .deliver, .handled, .holdLink, .stopReading, .wantLink, .note, .failLink: break
+            case .send, .sendUrgent, .sendBlock, .deliver, .handled, .holdLink, .stopReading, .wantLink, .note, .failLink: break
             }
             actions.append(action)
         }

@@ -57,4 +57,23 @@ import XMPP
         _ = units.finished(2)
         #expect(units.next(token: 5, isUrgent: isUrgent)?.isUrgent == true)
     }
+
+    @Test func `an urgent batch goes before what is left of the other, and comes back before it`() throws {
+        let stanzas = try (0..<3).map { try message("\($0)") }
+        let urgent = try (0..<3).map {
+            try StanzaText.read("<message from='c@ship.example' to='b@shore.example'><body>\($0)</body></message>")
+        }
+        var units = StanzaUnits()
+        units.batchTaken(stanzas)
+        #expect(units.next(token: 1)?.stanza == stanzas[0])
+        #expect(units.nextUrgent(token: 2) == nil)
+        units.urgentBatchTaken(urgent)
+        #expect(!units.isUrgentBatchOver && !units.isBatchOver)
+        let first = units.nextUrgent(token: 2)
+        #expect(first?.stanza == urgent[0] && first?.isUrgent == true)
+        // Room for anything is room for what is urgent.
+        #expect(units.next(token: 3)?.stanza == urgent[1])
+        #expect(units.takeBatch() == [urgent[2], stanzas[1], stanzas[2]])
+        #expect(units.isBatchOver && units.isUrgentBatchOver && units.underWayCount == 3)
+    }
 }

@@ -94,7 +94,7 @@ private final class Site {
     private func perform() {
         while let action = machine.nextAction() {
             switch action {
-            case .send(let batch):
+            case .send(let batch), .sendUrgent(let batch):
                 received += batch.count
                 machine.linkReady(now: now)
             case .deliver:

@@ -80,7 +80,7 @@ final class OutboundPath {
     private func perform() {
         while let action = machine.nextAction() {
             switch action {
-            case .send(let batch):
+            case .send(let batch), .sendUrgent(let batch):
                 output.clear()
                 encoder.encode(batch, into: &output)
                 linkBytes += UInt64(output.readableBytes)

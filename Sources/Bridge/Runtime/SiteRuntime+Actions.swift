@@ -60,6 +60,7 @@ extension SiteRuntime {
     private func perform(_ action: PeerAction, _ peer: PeerRuntime) {
         switch action {
         case .send(let batch): peer.link.send(batch)
+        case .sendUrgent(let batch): peer.link.sendUrgent(batch)
         case .sendBlock(let block, let isUrgent): peer.link.send(block: block, isUrgent: isUrgent)
         case .wantLink: peer.link.demandConnection()
         case .failLink(let error): peer.link.fail(error)
