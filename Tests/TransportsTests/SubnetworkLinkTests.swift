@@ -178,7 +178,7 @@ import XMPP
     }
 
     @Test func `a stanza is confirmed when the peer's client has it, and not when the node took it`() async throws {
-        let nodes = try await Self.nodes(speed: 200)
+        let nodes = try await Self.nodes(speed: 10)
         let links = try await Self.links(nodes)
         let stanzas = try (0..<6).map(Self.message)
         // The far client is there, or nothing would be confirmed at all.
@@ -198,7 +198,7 @@ import XMPP
     }
 
     @Test func `a link that can keep no more leaves its node, and nothing that was confirmed is lost`() async throws {
-        let nodes = try await Self.nodes(speed: 200)
+        let nodes = try await Self.nodes(speed: 20)
         let links = try await Self.links(nodes, confirmedBytes: 600)
         let stanzas = try (0..<30).map(Self.message)
         try await eventually { links.allSatisfy { $0.events.contains(.ready) } }
