@@ -132,6 +132,12 @@ import XMPP
         for part in parts { #expect(problems.first?.contains(part) == true, "\(part): \(problems)") }
     }
 
+    @Test func `a hold is told to be of no use, where stanzas wait for turns`() {
+        let problems = TestConfiguration.problems(Self.site(Self.least + "\nhold = \"1s\"", peer: "dialect = \"xep\""))
+        #expect(problems.count == 1 && problems.first?.contains("hold") == true, "\(problems)")
+        #expect(problems.first?.contains("not used through a node") == true)
+    }
+
     @Test(arguments: [0, 14]) func `a client may have every rank but that of those who change the node`(_ rank: Int) throws {
         let peer = try peer(Self.site(Self.least + "\nrank = \(rank)"))
         #expect(peer.transport.node?.rank == rank)

@@ -26,6 +26,11 @@ struct TransportReading {
                     showsValue: false)
             }
         }
+        if dialect == .xep, isNode == true, table.has("hold") {
+            table.report(
+                "hold", "not used through a node: stanzas wait while it works on what it has", allowed: "batch-bytes",
+                showsValue: false)
+        }
         let kind: TransportConfiguration.Kind? =
             isNode == true
             ? NodeTransportReading.node(table, dialect: dialect).map { .node($0) }

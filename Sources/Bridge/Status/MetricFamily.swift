@@ -59,7 +59,7 @@ package struct MetricFamily: Equatable, Sendable {
     static let linkReconnects = MetricFamily(
         "link_reconnects_total", .counter, ["peer"], "How often the link came back after an interruption")
     static let linkBytes = MetricFamily(
-        "link_bytes_total", .counter, ["peer", "direction"], "Payload of TCP, `in` and `out`, TLS included")
+        "link_bytes_total", .counter, ["peer", "direction"], "Payload of TCP, `in` and `out`, TLS included; through a node, bytes of units without headers of RCOP")
     static let linkBlocks = MetricFamily(
         "link_blocks_total", .counter, ["peer", "direction"], "Blocks, in dialect `skywave`")
     static let linkStanzas = MetricFamily(
