@@ -22,9 +22,9 @@ INTEGRATION_LIMIT = 22 * 60
 SIMULATION_LIMIT = 10 * 60
 SIMULATION_SEEDS = 2000
 BUILD_LIMIT = 25 * 60
-SOAK_LIMIT = 4 * 60
+SOAK_LIMIT = 8 * 60
 SOAK_ROUNDS = 10
-SOAK_SEED = 3
+SOAK_SEED = 9  # over the radio it begins with a kill of the nodes and a kill of a bridge
 
 
 @dataclass
