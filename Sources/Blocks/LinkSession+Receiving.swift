@@ -61,7 +61,7 @@ extension LinkSession {
     private mutating func heard(_ header: BlockHeader, now: NIODeadline) {
         guard isAboutThisSession(header) else { return }
         heardAt = now
-        acknowledgementReceived(header)
+        acknowledgementReceived(header, now: now)
     }
 
     /// Whether the counts of a header are those of our present session: its four bits of a session say so only where the

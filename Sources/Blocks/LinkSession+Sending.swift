@@ -265,12 +265,14 @@ extension LinkSession {
     // MARK: Acknowledgements from the other side
 
     /// The counts of a header that are those of this session.
-    mutating func acknowledgementReceived(_ header: BlockHeader) {
+    mutating func acknowledgementReceived(_ header: BlockHeader, now: NIODeadline) {
         acknowledged(header.acknowledgedNormal, .normal)
         if let express = header.acknowledgedExpress { acknowledged(express, .express) }
-        // The first one is missing for certain: it goes again at once, unless it did already.
-        if header.hasGap, configuration.repeatAfter != nil, let first = outgoing[0].unacknowledged.first,
-            !first.isRepeated
+        // The first one is missing for certain: it goes again at once, unless it did already. Not where the header is an old one, and
+        // where the transport takes its time, only when the block cannot be on its way any more: what is urgent overtakes it there.
+        if header.hasGap, let repeatAfter = configuration.repeatAfter, let first = outgoing[0].unacknowledged.first,
+            !first.isRepeated, header.acknowledgedNormal == UInt8(truncatingIfNeeded: outgoing[0].acknowledged),
+            !configuration.waitsForTransport || first.lastSent + .nanoseconds(repeatAfter.nanoseconds / 2) <= now
         {
             outgoing[0].unacknowledged[0].isMissing = true
         }

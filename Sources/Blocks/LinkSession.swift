@@ -343,8 +343,9 @@ struct OutgoingLane {
 
         mutating func taken(now: NIODeadline) {
             isTaken = true
+            // What it waited for the transport does not count.
+            firstSent = firstSent + (now - lastSent)
             lastSent = now
-            if !isRepeated { firstSent = now }
         }
     }
 

@@ -191,10 +191,14 @@ extension PeerStateMachine {
     }
 
     /// Something of the peer has come, or he has confirmed something. The bind to a node alone says nothing of him.
-    mutating func peerAnswered(now: NIODeadline) {
-        guard isConfirming, link != .down, !presence.isLinkUp else { return }
+    ///
+    /// - Returns: whether that was not known before.
+    @discardableResult
+    mutating func peerAnswered(now: NIODeadline) -> Bool {
+        guard isConfirming, link != .down, !presence.isLinkUp else { return false }
         presence.linkCameUp(now: now)
         drawPresence(now: now)
+        return true
     }
 
     // MARK: Batches

@@ -159,9 +159,9 @@ extension PeerStateMachine {
 
     /// A stanza from the peer's link (dialect `xep`).
     package mutating func linkStanzaReceived(_ stanza: Stanza, now: NIODeadline) {
-        peerAnswered(now: now)
+        let hasAnswered = peerAnswered(now: now)
         takeFromLink(stanza, ageSeconds: 0, now: now)
-        if journal.isOn || stanza.kind == .iq { settle(now: now) }
+        if hasAnswered || journal.isOn || stanza.kind == .iq { settle(now: now) }
     }
 
     /// A stanza that the peer sent. Nothing about it is believed before its addresses were checked, and nothing that is

@@ -25,6 +25,8 @@ extension SISClientStateMachine {
         case .dataFlowOn:
             guard isBound else { return countUnexpected() }
             flowOffSince = nil
+            units.flowResumed(patienceUntil: now + configuration.overtakenPatience)
+            rearm()
             announceCredit()
         case .unidataIndication(let indication), .expeditedUnidataIndication(let indication):
             guard isBound || isStopping || isReceivingStopped else { return countUnexpected() }

@@ -169,6 +169,13 @@ struct UnitsInNode {
         for index in units.indices where now - units[index].since <= crossing { units[index].mayHaveCrossed = true }
     }
 
+    /// The node takes more again. Where it is given one at a time, no later one shows that one before was thrown away, and all
+    /// would wait for it.
+    mutating func flowResumed(patienceUntil limit: NIODeadline) {
+        guard isOneAtATime else { return }
+        for index in units.indices where units[index].mayHaveCrossed { units[index].deadline = min(units[index].deadline, limit) }
+    }
+
     private mutating func remove(at index: Int) -> Unit {
         let unit = units.remove(at: index)
         bytes -= unit.bytes

@@ -77,6 +77,50 @@ struct LinkSessionTransportTests: JoinedSessions {
         #expect(right.session.unacknowledgedBlocks == 0)
     }
 
+    @Test("What a repeat waits for the transport does not count toward the end of the link")
+    func repeatTakenLate() throws {
+        let (left, right) = pair()
+        connect(left, right)
+        try send(1...1, from: left)
+        _ = try #require(next(left))
+        left.session.blocksTaken(.normal, now: left.clock)
+        wait(left, .minutes(30))
+        _ = try #require(next(left))
+        wait(left, .minutes(45))
+        left.session.blocksTaken(.normal, now: left.clock)
+        wait(left, .minutes(29))
+        #expect(left.failures.isEmpty)
+        wait(left, .minutes(2))
+        #expect(left.failures == [.silent])
+    }
+
+    @Test("A block that was overtaken is not missing, unless it stays away")
+    func overtaken() throws {
+        let (left, right) = pair()
+        connect(left, right)
+        try send(1...1, from: left)
+        right.receive(try #require(next(left)))
+        left.session.blocksTaken(.normal, now: left.clock)
+        right.commit()
+        wait(right, .seconds(1))
+        left.receive(try #require(next(right)))
+        try send(2...2, from: left)
+        let slow = try #require(next(left))
+        try send(3...3, from: left)
+        let fast = try #require(next(left))
+        left.session.blocksTaken(.normal, now: left.clock)
+        right.receive(fast)
+        wait(right, .seconds(1))
+        let gap = try #require(next(right))
+        left.receive(gap)
+        #expect(next(left) == nil)
+        wait(left, .minutes(16))
+        left.receive(gap)
+        #expect(next(left) != nil)
+        right.receive(slow)
+        #expect(right.delivered == ["m1", "m2", "m3"])
+    }
+
     @Test("A first block that came to nobody goes again as soon as the other side says so a second time")
     func firstBlockInVain() throws {
         let (left, right) = pair()

@@ -144,6 +144,18 @@ struct SISClientUnitTests {
         #expect(!client.status.isOneAtATime)
     }
 
+    @Test func `What a node that is given one at a time threw away at its flow off does not hold up all else for long`() {
+        let (client, message, _) = unclear()
+        client.receive(.unidataRequestConfirm(reference(message, 1)))
+        client.offer(3, message)
+        client.receive(.dataFlowOff)
+        client.advance(by: .seconds(30))
+        client.receive(.dataFlowOn)
+        #expect(!client.mayOffer(1))
+        client.advance(by: TestClient.configuration.overtakenPatience)
+        #expect(client.ends[SISUnitID(3)] == [.lost(.noAnswer)] && client.mayOffer(1))
+    }
+
     @Test func `The second of three segments expires in the node`() {
         let client = TestClient.bound()
         let segments = (0..<3).map { UnidataRequest.test(id: 9, segment: $0) }
