@@ -77,6 +77,13 @@ final class RadioPair {
         settle()
     }
 
+    /// Text that hardly compresses, another one for each id.
+    static func noise(_ id: String, bytes: Int) -> String {
+        let letters = Array("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+-")
+        var random = SeededGenerator(seed: id.utf8.reduce(0) { $0 &* 31 &+ UInt64($1) })
+        return String((0..<bytes).map { _ in letters[Int.random(in: 0..<64, using: &random)] })
+    }
+
     var now: NIODeadline { radio.now }
 
     func send(_ side: Int, _ stanza: Stanza) {

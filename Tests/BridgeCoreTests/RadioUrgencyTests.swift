@@ -12,12 +12,9 @@ import XMPP
     private static let turn = TimeAmount.seconds(180)
 
     private func message(_ id: String, from: String = "romeo", bytes: Int, _ more: String = "") throws -> Stanza {
-        let letters = Array("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+-")
-        var random = SeededGenerator(seed: id.utf8.reduce(0) { $0 &* 31 &+ UInt64($1) })
-        let noise = String((0..<bytes).map { _ in letters[Int.random(in: 0..<64, using: &random)] })
         return try stanza(
             "<message from='\(from)@ship.example/r' to='juliet@shore.example' type='chat' id='\(id)'>"
-                + "<body>\(noise)</body>\(more)</message>")
+                + "<body>\(RadioPair.noise(id, bytes: bytes))</body>\(more)</message>")
     }
 
     private func urgent(_ id: String) throws -> Stanza {

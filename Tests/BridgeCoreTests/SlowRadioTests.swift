@@ -8,10 +8,7 @@ import XMPP
 /// The slowest radios: what waits at both ends takes hours, and nothing may be taken for dead or lost meanwhile.
 @Suite struct SlowRadioTests {
     private func message(_ id: String, from: String, to: String, bytes: Int) throws -> Stanza {
-        let letters = Array("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+-")
-        var random = SeededGenerator(seed: id.utf8.reduce(0) { $0 &* 31 &+ UInt64($1) })
-        let noise = String((0..<bytes).map { _ in letters[Int.random(in: 0..<64, using: &random)] })
-        return try stanza("<message from='\(from)' to='\(to)' type='chat' id='\(id)'><body>\(noise)</body></message>")
+        return try stanza("<message from='\(from)' to='\(to)' type='chat' id='\(id)'><body>\(RadioPair.noise(id, bytes: bytes))</body></message>")
     }
 
     @Test(
