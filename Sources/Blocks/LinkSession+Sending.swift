@@ -80,16 +80,13 @@ extension LinkSession {
     }
 
     /// An acknowledgement that is due, alone, for a transport that takes only what is urgent: behind a long block it would come so
-    /// late that the other side sends again what is here, or takes this one for dead.
+    /// late that the other side sends again what is here, or takes this one for dead. It does not overtake the first block, without
+    /// which the other side would not know what to make of it.
     package mutating func nextOvertakingAcknowledgement(now: NIODeadline) -> ByteBuffer? {
-        guard isConnected, let due = overtakingAcknowledgementDue, due <= now else { return nil }
+        guard isConnected, peerSession != 0, outgoing[0].acknowledged > 0 || isFirstBlockBrought, let due = acknowledgementDue,
+            due <= now
+        else { return nil }
         return block(withOpening(header(now: now), isFirst: false))
-    }
-
-    /// When an acknowledgement may overtake blocks: not the first one, without which the other side would not know what to make of it.
-    var overtakingAcknowledgementDue: NIODeadline? {
-        guard peerSession != 0, outgoing[0].acknowledged > 0 || isFirstBlockBrought else { return nil }
-        return acknowledgementDue
     }
 
     // MARK: Building blocks
